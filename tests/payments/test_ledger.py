@@ -313,10 +313,13 @@ def busy(open_db, engine, made, network):
     db = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=0.5)
     inner = Ledger(db.inner)
 
-    def post(legs, id):
-        result = inner.post(legs, id=id)
+    def done(result):
         return db._loop.run(result) if inspect.isawaitable(result) else result
 
+    def post(legs, id):
+        return done(inner.post(legs, id=id))
+
+    post.open = lambda *args, **named: done(inner.open(*args, **named))
     post.delivered = lambda: {network.deliver(db, which) for which in range(len(network.held))}
     return post
 
@@ -330,6 +333,15 @@ def test_a_posting_that_was_refused_for_conflicts_is_not_applied_later(ledger, n
     assert caught.value.outcome is Outcome.NOT_APPLIED
     assert busy.delivered() == {400}
     assert db.get(LedgerEntry, a) is None
+
+
+def test_an_account_that_was_not_opened_is_not_opened_later(names, busy, network, db):
+    network.busy = True
+    with pytest.raises(TransactionConflict) as caught:
+        busy.open(names[0], EUR, at_least=eur("0"))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert busy.delivered() == {400}
+    assert db.get(LedgerBalance, names[0], EUR) is None
 
 
 def test_a_posting_whose_copies_cannot_be_stopped_has_an_unknown_outcome(ledger, names, busy, network, monkeypatch):

@@ -175,6 +175,17 @@ def test_a_retry_is_a_replay_whatever_came_after_it(db, call, payment):
     assert db.get(Payment, payment.id) == refunded
 
 
+def test_many_retries_at_once_are_one_change_and_have_one_answer(db, call, payment):
+    def one(_):
+        return call(transition, db.inner, payment, "captured", id="c1", amount=eur("60"))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(one, range(16)))
+    stored = db.get(Payment, payment.id)
+    assert all(answer == stored for answer in answers)
+    assert (stored.captured, stored.transitions, stored.version) == (6000, {"c1": "captured:6000"}, 1)
+
+
 def test_a_former_id_is_refused_for_another_change_or_amount(db, call, payment):
     captured = call(transition, db.inner, payment, "captured", id="c1", amount=eur("60"))
     call(refund, db.inner, captured, eur("10"), id="r1")

@@ -10,6 +10,7 @@ from dynamorm import AsyncDB, Attr, Model, Presets, partition_key
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.payments import IdempotencyMiddleware, current_operation, ensure_tables
 from dynamorm.payments.middleware import key_of
+from dynamorm.plugins import record_model
 
 pytestmark = pytest.mark.engine
 
@@ -310,6 +311,24 @@ def test_who_asks_is_a_text(served, key):
         assert shop.ran == 0
 
     served(program, principal=lambda scope: 5)
+
+
+def test_an_outcome_that_nobody_knows_is_said(served, key):
+    """The record was forgotten while the request was served: to say "send it again" would have it done twice."""
+
+    async def program(shop, post, db):
+        async def during(op):
+            shop.during = None
+            model = record_model(db.config.idempotency_table)
+            for one in await db.model(model).allow_scan().all():
+                await db.delete(model, one.pk)
+
+        shop.during = during
+        answer = await post(key, key)
+        assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (500, "unknown")
+        assert await count(db, key) == 0
+
+    served(program)
 
 
 def test_an_application_that_breaks_the_protocol_gives_the_key_back(served, key):

@@ -153,8 +153,8 @@ def _check_passing(error: Exception, stored: Any, record: Any) -> None:
         if reason.position == 1 and record is not None and reason.code == "ConditionalCheckFailed":
             raise error  # its record exists already
         found = getattr(reason.item, "version", None)
-        if isinstance(reason.error, ForbiddenTransition) and found == stored.version:
-            raise reason.error from error
+        if reason.position == 0 and reason.error is not None and found == stored.version:
+            raise reason.error from error  # it was refused as it was read, and every other write makes another version
 
 
 def _check_seen(payment: Any, stored: Any, after: Status, amount: Money | None) -> None:

@@ -24,6 +24,7 @@ from dynamorm.errors import (
     InProgress,
     KeyReused,
     LeaseLost,
+    Outcome,
     StoredFailure,
     ValidationError,
 )
@@ -73,7 +74,8 @@ class IdempotencyMiddleware:
     two callers, methods or paths are two keys; the payload is query and body, of up to ``max_body`` bytes.
 
     400: no key, or none that can be one; or nobody knows who asks. 409 with Retry-After: it runs at this moment; 409: another process went on with it.
-    422: another payload. 503: the database does not answer, or refused the writes. 2xx, 3xx and 4xx are kept, but for 401, 403,
+    422: another payload. 503: the database does not answer, or refused the writes. 500: the record was forgotten meanwhile, so that
+    nobody knows. 2xx, 3xx and 4xx are kept, but for 401, 403,
     408, 409, 425 and 429; a replay has ``Idempotency-Replayed: true``. An answer that is too large to be kept is a 500, and with
     ``on_large="pass"`` it is sent and not kept.
 
@@ -338,8 +340,19 @@ async def _refused(send: Send, error: DynamORMError) -> None:
         await _problem(send, 422, "key-reused", "this key was used before, for another request")
     elif isinstance(error, StoredFailure):
         await _problem(send, 409, "failed", "the request with this key has failed for good")
+    elif isinstance(error, LeaseLost) and error.outcome is Outcome.UNKNOWN:
+        await _problem(
+            send, 500, "unknown", "nobody knows whether the request was served: find out before it is sent again"
+        )
     elif isinstance(error, LeaseLost):
         await _problem(send, 409, "lost", "another process went on with this request: ask again for its answer")
+    elif error.outcome is Outcome.UNKNOWN:
+        await _problem(
+            send,
+            503,
+            "unavailable",
+            "it is not known yet whether the request was served: send it again with the same key",
+        )
     else:
         await _problem(send, 503, "unavailable", "the request was not served: send it again with the same key")
 

@@ -20,7 +20,7 @@ from dynamorm.errors import (
 )
 
 from ..money import Money
-from ..two_faces import OneToken, Steps, on_both, transacted
+from ..two_faces import OneToken, Steps, on_both
 from .items import (
     BETWEEN,
     SHARDS,
@@ -90,10 +90,13 @@ class Ledger:
             for item in (made, *closed) if made.is_bounded else (made,):
                 tx.create(item)
 
+        token = OneToken(self.db)
         try:
-            yield from transacted(self.db, fill)
-        except TransactionCancelled as error:
-            if not any(reason and isinstance(reason.error, AlreadyExists) for reason in error.reasons):
+            yield from token.transacted(fill)
+        except (TransactionCancelled, Retryable) as error:
+            reasons = getattr(error, "reasons", ())
+            is_there = any(isinstance(getattr(reason, "error", None), AlreadyExists) for reason in reasons)
+            if not is_there and not (yield from token.spent(error, LedgerBalance, account, currency)):
                 raise
         else:
             self._known[account, currency] = made
