@@ -212,8 +212,12 @@ def test_a_dispute_is_left_only_by_who_has_seen_it(db, call, payment):
         with pytest.raises(ForbiddenTransition) as caught:
             call(transition, db.inner, seen, to, **named)
         assert caught.value.before == "disputed"
-    won = call(transition, db.inner, disputed, "captured")
-    assert (won.status, won.captured) == (Status.CAPTURED, 6000)
+    with pytest.raises(ForbiddenTransition):
+        call(refund, db.inner, captured, eur("10"), id="r1")
+    assert call(refund, db.inner, disputed, eur("10"), id="r1").status is Status.PARTIALLY_REFUNDED
+    again = call(transition, db.inner, captured, "disputed")
+    won = call(transition, db.inner, again, "captured")
+    assert (won.status, won.captured, won.refunded) == (Status.CAPTURED, 6000, 1000)
 
 
 def test_an_object_that_was_made_by_hand_decides_nothing(db, call, payment):

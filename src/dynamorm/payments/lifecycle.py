@@ -93,7 +93,7 @@ def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None) 
 
     Never more is refunded than was captured, by however many at once: the sum is a condition of the transaction. The same ``id``
     with the same amount is a replay. ``record`` is an object of your own, such as of a model with `RefundMixin`, that is created
-    in the same transaction.
+    in the same transaction. A payment that is disputed is refunded only by who has seen that, with an object that is disputed.
 
     Raises: OutOfBounds for more than is left; ForbiddenTransition where the payment is in no state to be refunded; CurrencyMismatch;
     KeyReused for an id that was used for another amount, or another change; NotFound; ValidationError.
@@ -110,7 +110,10 @@ def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None) 
             return None
         if _former(stored, id) is not None:
             raise KeyReused(f"the id {id!r} is that of another change of this payment: a refund has a new id")
-        changes = _changes(stored, _refunded(stored, money), id, money)
+        total = _refunded(stored, money)
+        if stored.status is Status.DISPUTED:
+            _check_dispute(payment, Status.PARTIALLY_REFUNDED)
+        changes = _changes(stored, total, id, money)
         return partial(_write_refund, stored=stored, changes=changes, record=record)
 
     return (yield from _changed(db, payment, change, record))
@@ -160,17 +163,24 @@ def _check_passing(error: Exception, stored: Any, record: Any) -> None:
 def _check_seen(payment: Any, stored: Any, after: Status, amount: Money | None) -> None:
     """Refuse what was meant for another payment than the stored one. Raises: ForbiddenTransition, ConditionFailed."""
     if stored.status is Status.DISPUTED:
-        if amount is not None or getattr(payment, "status", None) is not Status.DISPUTED:
-            raise ForbiddenTransition(
-                f"the payment is disputed, and only who has seen that makes it {after.value!r}: load it again, and give no amount",
-                before=stored.status.value,
-                after=after.value,
-            )
+        if after in (Status.CAPTURED, Status.SETTLED):
+            _check_dispute(payment, after, is_seen=amount is None)
     elif after is Status.CAPTURED and any(
         getattr(payment, name, None) != getattr(stored, name) for name in ("amount", "currency")
     ):
         raise ConditionFailed(
             "amount or currency of the payment are other ones by now than those of the object: load it again"
+        )
+
+
+def _check_dispute(payment: Any, after: Status, *, is_seen: bool = True) -> None:
+    """Let a dispute be left only by who has seen it. Raises: ForbiddenTransition."""
+    if not is_seen or getattr(payment, "status", None) is not Status.DISPUTED:
+        raise ForbiddenTransition(
+            f"the payment is disputed, and becomes {after.value!r} only by who has seen that: load it again, and give no amount"
+            " that is captured",
+            before=Status.DISPUTED.value,
+            after=after.value,
         )
 
 
