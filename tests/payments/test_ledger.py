@@ -1,5 +1,6 @@
 """The ledger: postings once and whole, bounds, replays, reversals, shards, contention. On both faces."""
 
+import inspect
 import random
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynamorm.errors import ConditionFailed, InsufficientFunds, KeyReused, NotFound, ValidationError
+from dynamorm.errors import (
+    ConditionFailed,
+    InsufficientFunds,
+    KeyReused,
+    NotFound,
+    Outcome,
+    TransactionConflict,
+    ValidationError,
+)
 from dynamorm.payments import Ledger, Money, Posting
 from dynamorm.payments.ledger.items import LedgerBalance, LedgerEntry, joined
+from tests.support.held import HeldNetwork
 
 MODELS = (LedgerBalance, LedgerEntry)
 pytestmark = pytest.mark.engine
@@ -290,3 +300,72 @@ def test_legs_are_joined_in_one_order():
     for _ in range(10):
         dice.shuffle(legs)
         assert joined(legs) == expected
+
+
+@pytest.fixture
+def network():
+    return HeldNetwork("TransactWriteItems")
+
+
+@pytest.fixture
+def busy(open_db, engine, made, network):
+    """A ledger behind that network, called in the blocking way."""
+    db = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=0.5)
+    inner = Ledger(db.inner)
+
+    def done(result):
+        return db._loop.run(result) if inspect.isawaitable(result) else result
+
+    def post(legs, id):
+        return done(inner.post(legs, id=id))
+
+    post.open = lambda *args, **named: done(inner.open(*args, **named))
+    post.delivered = lambda: {network.deliver(db, which) for which in range(len(network.held))}
+    return post
+
+
+def test_a_posting_that_was_refused_for_conflicts_is_not_applied_later(ledger, names, busy, network, db):
+    """Copies of the tries are under way when the caller hears "not applied": none of them can be applied any more."""
+    a, b, *_ = names
+    network.busy = True
+    with pytest.raises(TransactionConflict) as caught:
+        busy([(a, eur("1")), (b, eur("-1"))], a)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert busy.delivered() == {400}
+    assert db.get(LedgerEntry, a) is None
+
+
+def test_an_account_that_was_not_opened_is_not_opened_later(names, busy, network, db):
+    network.busy = True
+    with pytest.raises(TransactionConflict) as caught:
+        busy.open(names[0], EUR, at_least=eur("0"))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert busy.delivered() == {400}
+    assert db.get(LedgerBalance, names[0], EUR) is None
+
+
+def test_a_posting_whose_copies_cannot_be_stopped_has_an_unknown_outcome(ledger, names, busy, network, monkeypatch):
+    a, b, *_ = names
+    monkeypatch.setattr("tests.support.held._only_looks", lambda items: False)  # the token cannot be spent either
+    network.busy = True
+    with pytest.raises(TransactionConflict) as caught:
+        busy([(a, eur("1")), (b, eur("-1"))], a)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    network.busy = False
+    assert 200 in busy.delivered()
+    assert ledger.post([(a, eur("1")), (b, eur("-1"))], id=a).replayed
+    assert ledger.balance(a) == eur("1")
+
+
+def test_a_posting_that_a_bound_refuses_is_not_applied_when_there_is_money_again(ledger, names, busy, network, db):
+    a, b, *_ = names
+    ledger.open(a, EUR, at_least=eur("0"))
+    network.schedule = ["copy"] * 3
+    with pytest.raises(InsufficientFunds) as caught:
+        busy([(b, eur("1")), (a, eur("-1"))], a)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    ledger.move(b, a, eur("5"))
+    assert network.held
+    busy.delivered()
+    assert ledger.balance(a) == eur("5")
+    assert db.get(LedgerEntry, a) is None

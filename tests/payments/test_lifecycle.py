@@ -1,5 +1,6 @@
 """Payments from state to state, refunds under contention, finding by key. On both faces."""
 
+import inspect
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -16,8 +17,10 @@ from dynamorm.errors import (
     KeyReused,
     ModelError,
     NotFound,
+    Outcome,
     OutOfBounds,
     TransactionCancelled,
+    TransactionConflict,
     ValidationError,
 )
 from dynamorm.payments import (
@@ -35,6 +38,7 @@ from dynamorm.payments import (
     refund,
     transition,
 )
+from tests.support.held import HeldNetwork
 
 
 class Payment(Model, PaymentMixin, PaymentIndexes, table="lifecycle-payments"):
@@ -150,6 +154,118 @@ def test_a_change_with_its_id_can_be_repeated(db, call, payment, wire):
     for other in ({"id": "c2"}, {}):
         with pytest.raises(ForbiddenTransition):
             call(transition, db.inner, payment, "captured", **other)
+
+
+def test_a_retry_is_a_replay_whatever_came_after_it(db, call, payment):
+    """What is stored decides, and every former id: the object that a retry is made with is of before."""
+    authorized = call(transition, db.inner, payment, "authorized", id="a1")
+    captured = call(transition, db.inner, authorized, "captured", id="c1", amount=eur("60"))
+    disputed = call(transition, db.inner, captured, "disputed", id="d1")
+    for to, named in (("authorized", {"id": "a1"}), ("captured", {"id": "c1", "amount": eur("60")})):
+        again = call(transition, db.inner, payment, to, **named)
+        assert (again.status, again.captured, again.version) == (Status.DISPUTED, 6000, disputed.version)
+    won = call(transition, db.inner, disputed, "captured", id="won")
+    assert call(transition, db.inner, captured, "disputed", id="d1") == won
+    settled = call(transition, db.inner, won, "settled", id="s1")
+    refunded = call(refund, db.inner, settled, eur("60"), id="r1")
+    for to, id in (("settled", "s1"), ("disputed", "d1"), ("captured", "won")):
+        seen = captured if to == "disputed" else disputed
+        assert call(transition, db.inner, seen, to, id=id, **({"amount": eur("60")} if id == "c1" else {})) == refunded
+    assert call(refund, db.inner, captured, eur("60"), id="r1") == refunded
+    assert db.get(Payment, payment.id) == refunded
+
+
+def test_many_retries_at_once_are_one_change_and_have_one_answer(db, call, payment):
+    def one(_):
+        return call(transition, db.inner, payment, "captured", id="c1", amount=eur("60"))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(one, range(16)))
+    stored = db.get(Payment, payment.id)
+    assert all(answer == stored for answer in answers)
+    assert (stored.captured, stored.transitions, stored.version) == (6000, {"c1": "captured:6000"}, 1)
+
+
+def test_a_former_id_is_refused_for_another_change_or_amount(db, call, payment):
+    captured = call(transition, db.inner, payment, "captured", id="c1", amount=eur("60"))
+    call(refund, db.inner, captured, eur("10"), id="r1")
+    stored = db.get(Payment, payment.id)
+    for to, id, amount in (
+        ("captured", "c1", None), ("captured", "c1", eur("61")), ("settled", "c1", None), ("disputed", "r1", None),
+    ):  # fmt: skip
+        with pytest.raises(KeyReused):
+            call(transition, db.inner, payment, to, id=id, amount=amount)
+    with pytest.raises(KeyReused):
+        call(refund, db.inner, captured, eur("10"), id="c1")
+    assert db.get(Payment, payment.id) == stored
+
+
+def test_a_dispute_is_left_only_by_who_has_seen_it(db, call, payment):
+    captured = call(transition, db.inner, payment, "captured", amount=eur("60"))
+    disputed = call(transition, db.inner, captured, "disputed")
+    for seen, to, named in (
+        (payment, "captured", {"id": "c2"}),
+        (payment, "captured", {}),
+        (captured, "settled", {"id": "s1"}),
+        (disputed, "captured", {"amount": eur("100")}),
+    ):
+        with pytest.raises(ForbiddenTransition) as caught:
+            call(transition, db.inner, seen, to, **named)
+        assert caught.value.before == "disputed"
+    with pytest.raises(ForbiddenTransition):
+        call(refund, db.inner, captured, eur("10"), id="r1")
+    assert call(refund, db.inner, disputed, eur("10"), id="r1").status is Status.PARTIALLY_REFUNDED
+    again = call(transition, db.inner, captured, "disputed")
+    won = call(transition, db.inner, again, "captured")
+    assert (won.status, won.captured, won.refunded) == (Status.CAPTURED, 6000, 1000)
+
+
+def test_an_object_that_was_made_by_hand_decides_nothing(db, call, payment):
+    fake = Payment(id=payment.id, amount=10000, currency=EUR, status=Status.DISPUTED)
+    assert call(transition, db.inner, fake, "captured").captured == 10000
+
+
+def test_what_is_captured_is_what_was_seen(db, call, payment):
+    db.update(Payment, payment.id, Payment.amount.set(20000))
+    with pytest.raises(ConditionFailed):
+        call(transition, db.inner, payment, "captured")
+    assert db.get(Payment, payment.id).captured == 0
+
+
+def test_a_change_of_before_ids_were_kept_is_known_by_its_last_one(db, call, payment):
+    call(transition, db.inner, payment, "captured", id="c1", amount=eur("60"))
+    old = db.update(Payment, payment.id, Payment.transitions.set({}))
+    assert call(transition, db.inner, payment, "captured", id="c1", amount=eur("60")) == old
+    with pytest.raises(KeyReused):
+        call(transition, db.inner, payment, "captured", id="c1")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda call, db, payment: call(transition, db.inner, payment, "disputed", id="d1"),
+        lambda call, db, payment: call(refund, db.inner, payment, eur("10"), id="r1"),
+    ],
+    ids=["transition", "refund"],
+)
+def test_what_was_refused_is_not_applied_later(open_db, engine, made, call, paid, verb):
+    """Every try met a conflict, and copies of them are under way: an error says "not applied" only once none can be applied."""
+    network = HeldNetwork("TransactWriteItems")
+    held = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=0.5)
+
+    def calling(function, *args, **named):
+        result = function(*args, **named)
+        return held._loop.run(result) if inspect.isawaitable(result) else result
+
+    before = held.get(Payment, paid.id)
+    network.busy = True
+    with pytest.raises(TransactionConflict) as caught:
+        verb(calling, held, before)
+    network.busy = False
+    assert network.held
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert {network.deliver(held, which) for which in range(len(network.held))} == {400}
+    assert held.get(Payment, paid.id) == before
 
 
 def test_a_part_is_captured(db, call, payment):

@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from dynamorm import AsyncDB, Attr, Model, Presets, partition_key
-from dynamorm.errors import ConfigError
+from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.payments import IdempotencyMiddleware, current_operation, ensure_tables
 from dynamorm.payments.middleware import key_of
+from dynamorm.plugins import record_model
 
 pytestmark = pytest.mark.engine
 
@@ -72,8 +73,9 @@ def served(settings):
                 transport = httpx.ASGITransport(app=app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
 
-                    async def post(body, *keys, path="/orders", method="POST", **headers):
-                        sent = [("Idempotency-Key", key) for key in keys] + list(headers.items())
+                    async def post(body, *keys, path="/orders", method="POST", caller="Bearer one", **headers):
+                        who = [] if caller is None else [("Authorization", caller)]
+                        sent = [("Idempotency-Key", key) for key in keys] + who + list(headers.items())
                         return await client.request(method, path, content=body, headers=sent)
 
                     await program(shop, post, db)
@@ -126,7 +128,7 @@ def test_callers_methods_and_paths_have_keys_of_their_own(served, key):
         await post(key, key)
         await post(key, key, path="/refunds")
         await post(key, key, method="PATCH")
-        await post(key, key, Authorization="Bearer another")
+        await post(key, key, caller="Bearer another")
         assert (shop.ran, await count(db, key)) == (4, 4)
 
     served(program)
@@ -262,7 +264,7 @@ def test_a_request_that_was_cut_off_is_not_run(settings, key, part):
             sent.append(message)
 
         scope = {
-            "type": "http", "method": "POST", "path": "/", "headers": [(b"idempotency-key", key.encode())],
+            "type": "http", "method": "POST", "path": "/", "headers": [(b"idempotency-key", key.encode()), (b"authorization", b"Bearer one")],
             "query_string": b"", "state": {},
         }  # fmt: skip
         async with AsyncDB(settings) as db:
@@ -271,3 +273,71 @@ def test_a_request_that_was_cut_off_is_not_run(settings, key, part):
         assert (shop.ran, sent) == (0, [])
 
     asyncio.run(program())
+
+
+def test_nobody_is_given_the_answer_of_somebody_else(served, key):
+    """A cookie, or an address, is not looked at: of whom nobody knows who asks, nothing is run and nothing is given."""
+
+    async def program(shop, post, db):
+        assert (await post(key, key)).status_code == 201
+        for anonymous in ({}, {"Cookie": "session=b"}, {"Authorization": ""}):
+            answer = await post(key, key, caller=None, **anonymous)
+            assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (400, "caller")
+        assert (shop.ran, await count(db, key)) == (1, 1)
+
+    served(program)
+
+
+def test_the_application_says_who_asks(served, key):
+    def principal(scope):
+        cookies = [value for name, value in scope["headers"] if name == b"cookie"]
+        return cookies[0].decode() if cookies else None
+
+    async def program(shop, post, db):
+        shop.headers = []  # a client keeps its cookies
+        for cookie in ("session=a", "session=b"):
+            for token in ("Bearer of this minute", "Bearer of the next"):
+                assert (await post(key, key, caller=token, Cookie=cookie)).status_code == 201
+        assert (shop.ran, await count(db, key)) == (2, 2)
+        assert (await post(key, key)).status_code == 400
+
+    served(program, principal=principal)
+
+
+def test_who_asks_is_a_text(served, key):
+    async def program(shop, post, db):
+        with pytest.raises(ValidationError, match="principal"):
+            await post(key, key)
+        assert shop.ran == 0
+
+    served(program, principal=lambda scope: 5)
+
+
+def test_an_outcome_that_nobody_knows_is_said(served, key):
+    """The record was forgotten while the request was served: to say "send it again" would have it done twice."""
+
+    async def program(shop, post, db):
+        async def during(op):
+            shop.during = None
+            model = record_model(db.config.idempotency_table)
+            for one in await db.model(model).allow_scan().all():
+                await db.delete(model, one.pk)
+
+        shop.during = during
+        answer = await post(key, key)
+        assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (500, "unknown")
+        assert await count(db, key) == 0
+
+    served(program)
+
+
+def test_an_application_that_breaks_the_protocol_gives_the_key_back(served, key):
+    async def wrong(scope, receive, send):
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def program(shop, post, db):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="before its status"):
+                await post(key, key)
+
+    served(program, app=wrong)

@@ -2,8 +2,10 @@
 
 import random
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from dynamorm import Attr, Model, partition_key
 from dynamorm.errors import NotFound, TransactionCancelled, ValidationError
 from dynamorm.payments import Outbox, verify_webhook
+from dynamorm.payments.outbox import PAGE, SHARDS
 from dynamorm.payments.outbox_items import SCHEDULE, OutboxEvent, OutboxQueue, answer_of
 from tests.payments.test_webhooks import SECRET
 
@@ -38,6 +41,7 @@ class Called:
     def __init__(self, db, call, prefix, **options):
         self.clock, self.prefix, self._db, self._call = Clock(), prefix, db, call
         self.inner = Outbox(db.inner, now=self.clock, **options)
+        self.inner._monotonic = self.clock
         self.got = []
 
     def add(self, body, key="k"):
@@ -192,7 +196,8 @@ def test_who_has_lost_its_lease_takes_nothing_away(outbox, db, call, key, face_k
     outbox.add("b")
 
     def hangs(event):
-        other.clock.now = outbox.clock.now + 61
+        assert other.run() == (0, 0, 0)
+        other.clock.now += 61
         other.run(limit=1)
         return 200
 
@@ -202,6 +207,79 @@ def test_who_has_lost_its_lease_takes_nothing_away(outbox, db, call, key, face_k
     assert other.bodies() == ["a"]
     assert outbox.bodies()[0] == "a"
     assert outbox.bodies()[-1] == "b"
+
+
+def test_the_clocks_of_who_adds_and_who_delivers_decide_nothing(outbox, db, call, key):
+    """Each of them may be far away from the time: an event is due at once, and a lease is kept by who has it."""
+    ahead, behind = (Called(db, call, key) for _ in range(2))
+    ahead.clock.now += 365 * 86_400
+    behind.clock.now -= 365 * 86_400
+    ahead.add("a")
+    behind.add("b")
+    outbox.add("c")
+    seen = []
+
+    def deliver(event):
+        if event.key == outbox.prefix + "k":
+            seen.append(event.body)
+        return 200
+
+    assert call(behind.inner.run, deliver).delivered == 3
+    assert seen == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize("minutes", [-9, 2, 9])
+def test_a_deliverer_whose_clock_is_wrong_takes_no_lease(outbox, db, call, key, minutes):
+    """A lease ends when who looks at it has seen it unchanged for as long as it lasts, also that of a clock far ahead."""
+
+    class Killed(BaseException):
+        pass
+
+    holder, other = Called(db, call, key), Called(db, call, key)
+    holder.clock.now += 7_200
+    other.clock.now += minutes * 60
+    outbox.add("a")
+    with pytest.raises(Killed):
+        (holder if minutes > 0 else outbox).run(Killed())
+    for _ in range(3):
+        assert other.run() == (0, 0, 0)
+        other.clock.now += 20
+    other.clock.now += 2
+    assert other.run().delivered == 1
+
+
+def test_a_process_that_looks_once_takes_a_lease_that_ended_long_ago(outbox, db, call, key):
+    class Killed(BaseException):
+        pass
+
+    outbox.add("a")
+    with pytest.raises(Killed):
+        outbox.run(Killed())
+    for seconds, delivered in ((61, 0), (590, 0), (20, 1)):
+        other = Called(db, call, key)  # as a job that is started by a timer
+        other.clock.now = outbox.clock.now = outbox.clock.now + seconds
+        assert other.run().delivered == delivered
+
+
+def test_webhooks_are_signed_with_the_time_of_the_service(outbox, monkeypatch):
+    monkeypatch.setattr(type(outbox.inner.db), "gauges", lambda self: {"clock_skew_seconds": -3_600.0})
+    outbox.add("a")
+    taken = []
+    outbox.run(lambda event: taken.append(event.headers(SECRET)))
+    assert abs(int(taken[0]["webhook-timestamp"]) - (time.time() - 3_600)) < 60
+
+
+def test_keys_that_are_blocked_hold_up_no_other(outbox, db):
+    """Keys of one shard, more than a page of them: of the first ones the next event is not there, or cannot be read."""
+    names = [name for number in range(400) if crc32((name := f"{outbox.prefix}{number}").encode()) % SHARDS == 0]
+    blocked, free = names[: PAGE + 5], names[PAGE + 5]
+    for name in blocked:
+        db.delete(OutboxEvent, outbox.add("x", key=name.removeprefix(outbox.prefix)))
+    broken = outbox.add("y", key=names[-1].removeprefix(outbox.prefix))
+    db.partiql("UPDATE {table} SET attempts = 'x' WHERE id = ?", broken, model=OutboxEvent)
+    outbox.add("good", key=free.removeprefix(outbox.prefix))
+    assert outbox.run().delivered == 1
+    assert outbox.got[0][2] == "good"
 
 
 def test_an_event_that_cannot_be_seen_yet_holds_back_those_behind_it(outbox, db):

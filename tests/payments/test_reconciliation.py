@@ -9,6 +9,7 @@ import pytest
 from dynamorm import Attr, Model, attr, partition_key
 from dynamorm.errors import ValidationError
 from dynamorm.payments import Money, PaymentIndexes, PaymentMixin, Reconciliation, Status
+from dynamorm.payments.reconciliation import IDLE
 
 pytestmark = pytest.mark.engine
 DAYS = iter(date(2024, 1, 1) + timedelta(days=3 * at) for at in range(10_000))
@@ -94,6 +95,27 @@ def test_a_day_that_agrees_is_ok(run, stored):
         columns={"id": "Ref", "amount": "Gross", "currency": "Ccy"},
         amounts="major",
     ).ok
+
+
+def test_a_payment_that_pays_nothing_has_no_line(run, stored):
+    """Pending, authorized, failed and voided: a line of one differs, whether it tells a state or not, and none is missing."""
+    idle = [stored(state.value, 1000, status=state) for state in IDLE]
+    kept = [stored(state.value, 1000, status=state) for state in Status if state not in IDLE]
+    told = run(file(*(f"{id},1000,EUR," for id in (*idle, *kept))))
+    assert {one.id: (one.here, one.there) for one in told.status_differs} == {
+        id: (state.value, "settled") for id, state in zip(idle, IDLE, strict=True)
+    }
+    assert sorted(told.matched) == sorted(kept)
+    assert told.totals["EUR"] == (Money("10", "EUR") * len(kept), Money("10", "EUR") * len(Status))
+    assert run(file(*(f"{id},1000,EUR," for id in kept))).ok
+    assert run(file(*(f"{id},1000,EUR," for id in kept), f"{idle[0]},1000,EUR,{next(iter(IDLE)).value}")).ok
+
+
+def test_what_was_captured_is_what_is_paid_out(db, run, stored):
+    a = stored("a", 1000)
+    db.update(Payment, a, Payment.captured.set(600))
+    assert run(file(f"{a},600,EUR,settled")).ok
+    assert run(file(f"{a},1000,EUR,settled")).amount_differs == ((a, Money("6", "EUR"), Money("10", "EUR")),)
 
 
 def test_states_are_translated(run, stored):

@@ -237,11 +237,42 @@ def test_what_is_no_https_url_is_refused(url):
         "::ffff:127.0.0.1",
         "224.0.0.1",
         "2002:7f00:1::",
+        "2002:a9fe:a9fe::1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::808:808",
+        "::127.0.0.1",
+        "::8.8.8.8",
+        "::ffff:10.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "2001:0:7f00:1::",
+        "fec0::1",
+        "192.88.99.1",
+        "2606:2800::5efe:7f00:1",
+        "2606:2800::200:5efe:a00:1",
+        "ff0e::1",
     ],
 )
 def test_a_name_that_leads_inside_is_refused(address):
     with pytest.raises(ValidationError):
         check_target("https://example.com", resolve=resolving("93.184.215.14", address))
+
+
+def test_a_gateway_to_a_public_address_is_a_target():
+    """A network without IPv4 reaches it so."""
+    assert check_target("https://example.com", resolve=resolving("64:ff9b::808:808")) == ("64:ff9b::808:808",)
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-signature", "webhook-timestamp"])
+def test_a_header_that_is_no_text_of_ascii_is_refused(name):
+    with pytest.raises(InvalidSignature):
+        verify({**signed(), name: "\udc80"})
+
+
+def test_a_body_that_is_no_unicode_is_refused():
+    with pytest.raises(ValidationError, match="body"):
+        verify(signed(), body="\udc80")
 
 
 def test_a_name_without_an_address_is_refused():

@@ -114,7 +114,8 @@ class Charge(NamedTuple):
 def program(number, *, seen, steps=True, beats=False, stumbles=False, fails=False):
     """One execution: a step, then a commit, or a failure behind the step; what it tells its caller."""
     known = Known()
-    known.time.learn = lambda told: None  # leases are over when the search says so: no clock goes forth and back
+    known.time.confirms = lambda told: True
+    known.time.learn = lambda told, wall: None  # leases are over when the search says so: no clock goes forth and back
     execution = Execution(Asking(number), known, OPTIONS)
     seen.append(execution)
     try:
@@ -218,7 +219,7 @@ class Search:
             flow = flow.gi_yieldfrom
         known = {name: repr(value) for name, value in vars(execution).items() if name[:6] not in ("_recor", "_known")}
         time = execution._known.time
-        return tuple(places), tuple(known.items()), execution._records.drawn, time._least, time._most
+        return tuple(places), tuple(known.items()), execution._records.drawn, time._bounds
 
     def run(self):
         """Visit all states. Returns how many there are."""

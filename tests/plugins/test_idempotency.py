@@ -2,15 +2,29 @@
 
 # ruff: noqa: PT012 - the end of a block of several statements is what raises
 
+import os
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import sleep
+from types import SimpleNamespace
 
 import pytest
 
-from dynamorm import Attr, Model, Tenant, TransactionCancelled, ValidationError, attr, composite, partition_key
+from dynamorm import (
+    DB,
+    Attr,
+    Model,
+    Presets,
+    Tenant,
+    TransactionCancelled,
+    ValidationError,
+    attr,
+    composite,
+    partition_key,
+)
 from dynamorm.errors import (
     AlreadyDone,
     ExecutionLost,
@@ -25,8 +39,11 @@ from dynamorm.errors import (
     StoredFailure,
     TableNotFound,
 )
+from dynamorm.features import records as records_module
+from dynamorm.features.records import Answer
 from dynamorm.plugins import record_model
-from dynamorm.plugins.idempotency import machine
+from dynamorm.plugins.idempotency import blocking, machine
+from dynamorm.plugins.idempotency.clock import ServiceTime
 from dynamorm.plugins.idempotency.options import record_key
 from dynamorm.plugins.idempotency.values import decoded
 
@@ -386,6 +403,56 @@ def test_a_commit_of_which_nobody_knows_keeps_the_key_for_the_next_caller(lossy,
     assert (charge(lossy, key), effects(lossy, key)) == ({"id": key}, 1)
 
 
+class Forgetting:
+    """Applies the transaction, forgets the record of the operation, or has another run begin, and loses the answer."""
+
+    name = "forgetting"
+
+    def __init__(self):
+        self.then = None
+
+    def around(self, call):
+        def forgotten(op):
+            if self.then is None or op.name != "TransactWriteItems":
+                return (yield from call(op))
+            yield from call(op)
+            self.then()
+            raise OutcomeUnknown("its answer was lost")
+
+        return forgotten
+
+
+@pytest.mark.parametrize("ends", ["committed", "failed", "refused"])
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_an_end_whose_record_is_gone_has_an_unknown_outcome(open_db, engine, made, key, begins_anew, ends):
+    """Whether the writes were applied, the record alone could tell: it was forgotten, and perhaps another run has begun."""
+    forgetting = Forgetting()
+    db = open_db(engine.endpoint, table_prefix=made, extensions=(forgetting,))
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as other:
+
+        def forget():
+            forgetting.then = None
+            other.delete(record_model("dynamorm-idempotency"), record_key("", "charge", key))
+            if begins_anew:
+                other.idempotent(key, payload={"amount": 5}, scope="charge").__enter__()
+
+        def operate():
+            with begun(db, key) as op:
+                with op.transaction() as tx:
+                    tx.update(Effect, key, Effect.count.add(1), upsert=ends != "refused")
+                if ends == "committed":
+                    forgetting.then = forget
+                else:
+                    forget()
+                if ends == "failed":
+                    op.fail("declined")
+
+        with pytest.raises(ExecutionLost) as caught:
+            operate()
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert effects(db, key) == (ends == "committed")
+
+
 # ------------------------------------------------------------------------------------------------------------------ views, warnings
 
 
@@ -497,6 +564,88 @@ def test_an_interrupted_block_gives_the_key_back(db, key):
     assert charge(db, key) == {"id": key}
 
 
+def test_a_step_whose_result_cannot_be_kept_was_run(db, key):
+    with pytest.raises(ValidationError) as caught, begun(db, key) as op:
+        op.step("charge", lambda key: object())
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+class Interrupted(BaseException):
+    """As a signal raises it."""
+
+
+@pytest.mark.parametrize("place", ["within", "behind"])
+def test_what_interrupts_the_entering_of_a_block_gives_the_key_back(made, engine, key, monkeypatch, place):
+    """A signal may come between any two lines, also once a thread renews the lease."""
+
+    def interrupted(*_):
+        raise Interrupted
+
+    before = {*threading.enumerate()}
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as db:
+        with monkeypatch.context() as patch:
+            if place == "within":
+                patch.setattr(blocking, "CURRENT", SimpleNamespace(set=interrupted))
+            else:
+                begin = blocking.IdempotentOperation.begin
+                patch.setattr(blocking.IdempotentOperation, "begin", lambda self: (begin(self), interrupted()))
+            with pytest.raises(Interrupted), begun(db, key):
+                pytest.fail("the block was entered")
+        assert charge(db, key) == {"id": key}
+        assert effects(db, key) == 1
+        for thread in {*threading.enumerate()} - before:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it needs os.fork")
+@pytest.mark.parametrize("ends", ["commits", "fails", "stumbles"])
+def test_a_process_that_was_forked_within_a_block_ends_nothing(made, engine, key, ends):
+    """Both know the owner of the record: the one that began ends it, and the other one is told that it does not."""
+    with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=made)) as db:
+        reading, writing = os.pipe()
+        with begun(db, key) as op:
+            with op.transaction() as tx:
+                tx.update(Effect, key, Effect.count.add(1), upsert=True)
+            child = os.fork()
+            if child == 0:
+                try:
+                    os.write(writing, _of_child(op, ends).encode())
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+            assert not op.lost
+            op.respond("parent")
+        told = os.read(reading, 1_000).decode().split()
+        os.close(reading)
+        os.close(writing)
+        assert told == [
+            "ExecutionLost",
+            "NOT_APPLIED",
+            "True",
+            *(["nothing"] if ends == "stumbles" else ["ExecutionLost"]),
+        ]
+        assert (op.response, effects(db, key)) == ("parent", 1)
+
+
+def _of_child(op, ends):
+    told = []
+    try:
+        op.transaction()
+    except ExecutionLost as error:
+        told += [type(error).__name__, error.outcome.name]
+    told.append(str(op.lost))
+    try:
+        if ends == "fails":
+            op._has_failed = True
+        op.end(ZeroDivisionError() if ends == "stumbles" else None)
+        told.append("nothing")
+    except ExecutionLost as error:
+        told.append(type(error).__name__)
+    return " ".join(told)
+
+
 # --------------------------------------------------------------------------------------------------------------- time and expiry
 
 
@@ -530,6 +679,51 @@ def test_a_wrong_clock_forgets_nothing_and_takes_nothing(db, key, hours, monkeyp
             pass
         assert not op.lost
     assert effects(db, key) == 1
+
+
+@pytest.mark.parametrize("seconds", [-60, 60, 400 * 86_400])
+def test_one_wrong_date_alone_ends_no_lease_and_forgets_nothing(db, key, seconds, monkeypatch):
+    """A Date counts when another one, or the clock of this machine, agrees with it."""
+    charge(db, key)
+    parse, wrong = records_module.parse_http_date, [True]
+    monkeypatch.setattr(
+        records_module, "parse_http_date", lambda value: parse(value) + seconds * bool(wrong and wrong.pop())
+    )
+    _forget_the_time(db)
+    assert charge(db, key) == {"id": key}
+    other = f"{key}-2"
+    with begun(db, other) as op:
+        wrong.append(True)
+        with pytest.raises(InProgress), begun(db, other):
+            pass
+        _forget_the_time(db)
+        wrong.append(True)
+        with pytest.raises(InProgress), begun(db, other):
+            pass
+        assert not op.lost
+    assert effects(db, key) == 1
+
+
+def test_a_date_that_contradicts_what_is_known_counts_when_the_next_one_agrees(monkeypatch):
+    """A clock was set, or this machine has slept."""
+    time = ServiceTime()
+
+    def learn(date, at, wall=None):
+        told = Answer(applied=True, date=date, asked=at - 0.1, at=at)
+        time.learn(told, wall)
+        return time.confirms(told)
+
+    assert not learn(5_000, 1.0, wall=9_000.0)
+    assert (time.is_known, time.is_doubted, time.now(1.0, 9_000.0)) == (False, True, 9_000_000)
+    assert learn(5_001, 2.0)
+    assert (time.is_known, time.now(2.0, 0.0)) == (True, 5_001_000)
+    assert not learn(8_000, 3.0)
+    assert time.now(3.0, 0.0) == 5_002_000
+    assert learn(5_003, 4.0)
+    assert not learn(8_002, 5.0)
+    assert learn(8_003, 6.0)
+    assert time.now(6.0, 0.0) == 8_003_000
+    assert ServiceTime().now(1.0, 7.0) == 7_000
 
 
 def _forget_the_time(db):

@@ -26,7 +26,7 @@ RETENTION = 86_400.0
 class World:
     """One table with one key, the other side, and the true time."""
 
-    def __init__(self, seed, *, loss=0.0, dateless=False):
+    def __init__(self, seed, *, loss=0.0, dateless=False, lies=0.0):
         self.dice = random.Random(seed)
         self.now = START
         self.item = None
@@ -34,6 +34,7 @@ class World:
         self.charges = []
         self.loss = loss
         self.dateless = dateless
+        self.lies = lies
         self.events = []
         self.count = 0
 
@@ -78,6 +79,8 @@ class World:
         applied, self.item = applying(self.item, ask.change)
         self.effects += applied and ask.is_commit
         date = None if self.dateless else int(self.now)
+        if self.lies and self.dice.random() < self.lies:
+            date += int(self.dice.choice([-1, 1]) * 10 ** self.dice.uniform(1, 6))
         told = SimpleNamespace(applied=applied, item=None if applied else thawed(self.item), date=date)
         if is_lost:
             self._again(ask, tell, tries)
@@ -166,6 +169,44 @@ def test_skewed_clocks_double_nothing(skew, dateless, figure):
         doubled += len(world.charges) > 1
     figure(f"idempotency: clocks +-{skew} s{', no Date' * dateless}: {doubled} of {RUNS} outside effects doubled")
     assert doubled == 0
+
+
+@pytest.mark.parametrize("skew", [0, 30, 3_600])
+def test_wrong_dates_double_nothing(skew, figure):
+    """One answer of ten has a Date that is seconds to days away; no two of them agree."""
+    doubled = 0
+    for seed in range(RUNS):
+        world = World(seed, lies=0.1)
+        actors = [Actor(world, world.dice.uniform(-skew, skew)) for _ in range(3)]
+        ends = world.run(*((START + world.dice.uniform(0, 20), run(actor, wait=120.0)) for actor in actors))
+        assert sorted(ends) == ["done", "replayed", "replayed"]
+        assert world.effects == 1
+        doubled += len(world.charges) > 1
+    figure(f"idempotency: clocks +-{skew} s, a tenth of the Dates wrong: {doubled} of {RUNS} outside effects doubled")
+    assert doubled == 0
+
+
+def test_a_wrong_date_forgets_nothing():
+    """A retry an hour later, told in its first answer that it is next year."""
+    for seed in range(40):
+        world = World(seed)
+        second = _first_answer(run(Actor(world, world.dice.uniform(-3_600, 3_600))))
+        assert world.run((START, run(Actor(world, 0))), (START + 3_600, second)) == ["done", "replayed"]
+        assert (world.effects, len(world.charges)) == (1, 1)
+
+
+def _first_answer(flow):
+    """Run a flow whose first answer has a Date of next year."""
+    answer, is_first = None, True
+    while True:
+        try:
+            effect = flow.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        answer = yield effect
+        if is_first and getattr(answer, "date", None) is not None:
+            answer.date += 400 * 86_400
+            is_first = False
 
 
 @pytest.mark.parametrize("skew", [-90_000, -3_600, -300, 0, 300, 3_600])

@@ -8,6 +8,7 @@ import pytest
 
 from dynamorm import ValidationError
 from dynamorm.errors import IntegrityError
+from dynamorm.payments import Money
 from dynamorm.plugins.idempotency.options import checked, record_key
 from dynamorm.plugins.idempotency.values import canonical, decoded, encoded, has_mark, mark
 
@@ -22,7 +23,8 @@ TIMES = {"lease": 30, "wait": 0, "final": (), "max_run": 900}
         {"lease": 0.5}, {"lease": "30"}, {"lease": float("nan")}, {"retention": 0}, {"wait": -1}, {"max_run": -1},
         {"final": ("CardDeclined",)}, {"final": (BaseException,)},
         {"payload": object()}, {"payload": float("nan")}, {"payload": Decimal("sNaN")}, {"payload": datetime(2026, 1, 1)},
-        {"payload": {1: 2}}, {"payload": {1, 2}}, {"payload": "\ud800"}, {"payload": 1 << 5000},
+        {"payload": {1: 2}}, {"payload": {1, 2}}, {"payload": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))},
+        {"payload": "\ud800"}, {"payload": 1 << 5000},
         {"scope": "webhook", "retention": 86_400 * 3},
     ],
 )  # fmt: skip
@@ -43,6 +45,25 @@ ANSWERS = [
 def test_answers_come_back_equal_type_for_type(value):
     back = decoded(encoded(value, "the answer"))
     assert (back, repr(back)) == (value, repr(value))
+
+
+@pytest.mark.parametrize(
+    "money",
+    [
+        Money("12.50", "EUR"), Money("0", "JPY"), Money("5", "DEM", historic=True), Money.minor(2**63, "EUR", wide=True), Money.minor(-(10**80), "DEM", historic=True, wide=True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_money_of_every_kind_comes_back(money):
+    back = decoded(encoded([money], "the answer"))[0]
+    assert (back, type(back), str(back)) == (money, Money, str(money))
+
+
+def test_money_that_could_not_be_read_again_is_refused():
+    for digits in (390, 5_000):
+        with pytest.raises(ValidationError, match="digits"):
+            encoded(Money.minor(10**digits, "EUR", wide=True), "the answer")
+    assert decoded(encoded(Money.minor(10**390 - 1, "JPY", wide=True), "the answer")).cents == 10**390 - 1
 
 
 def test_a_tuple_is_a_list_and_an_answer_is_a_copy():
@@ -96,7 +117,20 @@ def test_webhooks_are_remembered_for_a_month():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b'{"x":1}', b'{"i":"a"}', b'{"i":"1","f":"1"}', b"{}", b'{"b":"*"}', b"[1"]
+    "data",
+    [
+        b"",
+        b"{",
+        b'{"x":1}',
+        b'{"i":"a"}',
+        b'{"i":"1","f":"1"}',
+        b"{}",
+        b'{"b":"*"}',
+        b"[1",
+        b'{"M":["x","EUR"]}',
+        b'{"M":["1","XXX"]}',
+        b'{"M":["1.001","EUR"]}',
+    ],
 )
 def test_an_answer_that_was_edited_is_told(data):
     with pytest.raises(IntegrityError):

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from email.utils import formatdate
 
 import pytest
 
@@ -285,6 +286,15 @@ def test_gauges_of_a_pool_that_is_too_small(scripted, key):
     assert gauges["retry_tokens"] <= 500
     assert gauges["clock_skew_seconds"] == 0.0
     assert db.scoped(tenant="t1").gauges() == gauges
+
+
+def test_the_gauge_of_the_clock_is_what_was_measured_also_where_it_is_not_applied(plugged):
+    db = plugged()
+    skew = db.inner._session.channel.skew
+    for second in range(3):
+        skew.observe(formatdate(1_000_120 + second, usegmt=True).encode(), 1_000_000 + second, 1_000_000 + second)
+    assert db.gauges()["clock_skew_seconds"] == pytest.approx(120, abs=1.1)
+    assert skew.skew == 0
 
 
 def test_gauges_of_plugins(plugged, caplog):

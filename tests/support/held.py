@@ -5,18 +5,21 @@ It sits around the calls of a database of either face and takes the place of the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from dynamorm.effects import Flow, Reply, Send, TransportError
+from dynamorm.io.in_process import Answer
 from tests.support.faces import Face
 
 
 class HeldNetwork:
     """An extension. ``schedule`` says what happens to the next requests, in turn; those after it pass.
 
-    ``hold`` keeps a request from the engine, ``lose`` delivers it and loses the answer, ``pass`` does neither; both
-    look like a reset to the client. ``held`` are the requests that were kept, as bytes; `deliver` sends one.
+    ``hold`` keeps a request from the engine, ``copy`` keeps a copy of one that passes, ``lose`` delivers it and loses the answer, ``pass`` does neither; both
+    look like a reset to the client. While it is ``busy``, each transaction that writes is kept, and refused
+    for a conflict: so a copy of what was refused is under way. ``held`` are the requests that were kept, as bytes; `deliver` sends one.
     ``only`` names the operation that is meant (default: every one).
     """
 
@@ -24,6 +27,7 @@ class HeldNetwork:
 
     def __init__(self, only: str | None = None) -> None:
         self.only = only
+        self.busy = False
         self.schedule: list[str] = []
         self.held: list[bytes] = []
         self.sent: list[str] = []
@@ -53,12 +57,17 @@ class HeldNetwork:
         meant = isinstance(effect, Send) and self.only in {None, name}
         if meant:
             self.sent.append(name)
+        if meant and self.busy and (refusal := _conflict(effect.data)):
+            self.held.append(effect.data)
+            return refusal
         fate = self.schedule.pop(0) if meant and self.schedule else "pass"
         if fate == "pass":
             return (yield effect)
-        if fate == "hold":
+        if fate in {"hold", "copy"}:
             self.held.append(effect.data)
-        else:
+        if fate == "copy":
+            return (yield effect)
+        if fate != "hold":
             yield effect
         raise TransportError("receive", "reset by the test", sent=True)
 
@@ -71,3 +80,20 @@ class HeldNetwork:
             return answer.status
 
         return int(db.run(flow()))
+
+
+def _only_looks(items: list[Any]) -> bool:
+    return all("ConditionCheck" in item for item in items)
+
+
+def _conflict(data: bytes) -> Answer | None:
+    """The answer of a service whose transaction met others on each of its items; None for one that writes nothing."""
+    items = json.loads(data.partition(b"\r\n\r\n")[2])["TransactItems"]
+    if _only_looks(items):
+        return None
+    body = {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": f"Transaction cancelled, reasons [{', '.join(['TransactionConflict'] * len(items))}]",
+        "CancellationReasons": [{"Code": "TransactionConflict", "Message": "Transaction is ongoing"}] * len(items),
+    }
+    return Answer(400, json.dumps(body).encode())

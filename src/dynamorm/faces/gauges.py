@@ -30,7 +30,10 @@ def of(session: Session, driver: Any) -> dict[str, float]:
             "pool_connections_max": pool.max_connections,
         }
     # These belong to the endpoint, which several databases may have.
-    found |= {"retry_tokens": Greatest(channel.bucket.tokens), "clock_skew_seconds": Greatest(channel.skew.skew)}
+    found |= {
+        "retry_tokens": Greatest(channel.bucket.tokens),
+        "clock_skew_seconds": Greatest(channel.skew.measured or 0.0),
+    }
     for gauges, failed in session.gauges:
         found |= _given(gauges, failed)
     return found

@@ -1,5 +1,9 @@
 """Handlers of events that come more than once: Lambda, SQS, webhooks. Each event has one effect, by `DB.idempotent`.
 
+Ids of two sources may be equal, so each handler has a scope of its own: ``scope``, a text or a function of the event, or the full
+name of the function, with that of the Lambda function. Name it yourself where functions are renamed: an event that comes again
+under another scope is a new one.
+
 They are for a blocking `DB`, as functions of Lambda are. In Lambda a key is held for as long as the function has left, and is not
 renewed: a process that is frozen renews nothing.
 """
@@ -7,7 +11,10 @@ renewed: a process that is frozen renews nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import wraps
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from dynamorm import DB
@@ -16,10 +23,12 @@ from dynamorm.log import interrupts, logger
 
 Event: TypeAlias = Any
 Handler: TypeAlias = Callable[..., Any]
+Scope: TypeAlias = str | Callable[[Event], str]
 
 LEASE: Final = 30.0
 """Seconds for which a key is held where nobody tells how long the function has left."""
 
+WEBHOOK_LEAST: Final = 4 * 86_400.0
 WEBHOOK_RETENTION: Final = 30 * 86_400.0
 SQS_RETENTION: Final = 14 * 86_400.0
 """Seconds for which an event is remembered: senders of webhooks repeat for days, and SQS keeps a message for up to 14 days.
@@ -34,16 +43,17 @@ def lambda_handler(
     *,
     key: Callable[[Event], str],
     payload: Callable[[Event], Any] | None = None,
-    scope: str = "lambda",
+    scope: Scope | None = None,
     retention: float = 86_400.0,
     final: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[Handler], Handler]:
     """A decorator of a Lambda function that is given the operation first: ``handler(op, event, context)``.
 
     What it returns is kept, and returned again for an event with the same key. ``key`` and ``payload`` are functions of the event;
-    without ``payload`` it is the whole event.
+    without ``payload`` it is the whole event. ``scope`` says of what the keys are.
 
-    Raises: ConfigError for what is no DB. The function raises what the operation does: Lambda tries again then.
+    Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``. The function raises
+    what the operation does: Lambda tries again then.
 
     Example::
 
@@ -56,11 +66,18 @@ def lambda_handler(
     _check(db)
 
     def decorated(handler: Handler) -> Handler:
+        scoped = _scope("lambda", handler, scope)
+
         @wraps(handler)
         def handle(event: Event, context: Any) -> Any:
             of = event if payload is None else payload(event)
             with db.idempotent(
-                key(event), payload=of, scope=scope, retention=retention, final=final, **_times(context)
+                key(event),
+                payload=of,
+                scope=scoped(event, context),
+                retention=retention,
+                final=final,
+                **_times(context),
             ) as op:
                 if not op.replayed:
                     op.respond(handler(op, event, context))
@@ -77,7 +94,7 @@ def sqs_handler(
     *,
     key: Callable[[Event], str] | None = None,
     payload: Callable[[Event], Any] | None = None,
-    scope: str = "sqs",
+    scope: Scope | None = None,
     retention: float = SQS_RETENTION,
     on_reused: Callable[[Event, KeyReused], Any] | None = None,
 ) -> Callable[[Callable[[Any, Event], Any]], Handler]:
@@ -87,9 +104,10 @@ def sqs_handler(
     ``ReportBatchItemFailures``. Of a FIFO queue the rest of a message group is reported behind its first failure. What runs
     elsewhere, or whose outcome is not known, has failed and comes again. ``key`` is a function of the record (left out: its
     ``messageId``), and ``payload`` likewise (its ``body``). A key that comes with another payload goes to ``on_reused(record, error)``,
-    which takes it off the queue; left out, it is reported until the queue gives it to its dead letters.
+    which takes it off the queue; left out, it is reported until the queue gives it to its dead letters. ``scope`` says of what
+    the keys are.
 
-    Raises: ConfigError for what is no DB.
+    Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 
@@ -105,8 +123,11 @@ def sqs_handler(
     payload_of = _message_body if payload is None else payload
 
     def decorated(handler: Callable[[Any, Event], Any]) -> Handler:
+        scoped = _scope("sqs", handler, scope)
+
         def once(record: Event, context: Any) -> None:
-            options = {"payload": payload_of(record), "scope": scope, "retention": retention, **_times(context)}
+            of = scoped(record, context)
+            options = {"payload": payload_of(record), "scope": of, "retention": retention, **_times(context)}
             try:
                 with db.idempotent(key_of(record), **options) as op:
                     if not op.replayed:
@@ -130,8 +151,9 @@ def _in_turn(event: Event, once: Callable[[Event], None]) -> dict[str, list[dict
     failed: list[dict[str, str]] = []
     stopped: set[str] = set()
     for record in event["Records"]:
-        group = _group(record)
+        group = None
         try:
+            group = _group(record)
             if group is None or group not in stopped:
                 once(record)
                 continue
@@ -151,19 +173,21 @@ def webhook_handler(
     *,
     key: Callable[[Event], str],
     payload: Callable[[Event], Any] | None = None,
-    retention: float = WEBHOOK_RETENTION,
+    scope: Scope | None = None,
+    retention: float | timedelta = WEBHOOK_RETENTION,
     final: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[Callable[[Any, Event], Any]], Callable[[Event], Any]]:
     """A decorator of a function that is given each webhook once, ``handler(op, event)``; what it returns is kept for 30 days.
 
     ``key`` gives the sender's id of the event, of one whose signature was checked. Without ``payload`` only the id counts: a
-    sender may add members to an event that it repeats.
+    sender may add members to an event that it repeats. ``scope`` is the sender; of several it is a function of the event.
 
-    Raises: ConfigError for what is no DB; ValidationError for a retention below 4 days, when it is called.
+    Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``; ValidationError for a
+    retention below 4 days.
 
     Example::
 
-        @webhook_handler(db, key=lambda event: event["id"])
+        @webhook_handler(db, key=lambda event: event["id"], scope="stripe")
         def handle(op, event):
             with op.transaction() as tx:
                 tx.update(Payment, event["payment"], Payment.status.set("settled"))
@@ -171,10 +195,18 @@ def webhook_handler(
     _check(db)
 
     def decorated(handler: Callable[[Any, Event], Any]) -> Callable[[Event], Any]:
+        scoped = _scope("webhook", handler, scope)
+        if (retention.total_seconds() if isinstance(retention, timedelta) else retention) < WEBHOOK_LEAST:
+            raise ValidationError(
+                f"retention of a webhook is {WEBHOOK_LEAST:.0f} or more seconds (4 days), for senders repeat one as long",
+                field="retention",
+            )
+
         @wraps(handler)
         def handle(event: Event) -> Any:
             of = None if payload is None else payload(event)
-            with db.idempotent(key(event), payload=of, scope="webhook", retention=retention, final=final) as op:
+            of_sender = scoped(event, None)
+            with db.idempotent(key(event), payload=of, scope=of_sender, retention=retention, final=final) as op:
                 if not op.replayed:
                     op.respond(handler(op, event))
             return op.response
@@ -187,6 +219,44 @@ def webhook_handler(
 def _check(db: Any) -> None:
     if not isinstance(db, DB):
         raise ConfigError(f"a handler is for a blocking DB, not {type(db).__name__}: DB(config)")
+
+
+def _scope(kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
+    """What gives the scope of an event: no two handlers, and no two sources, have one in common. Raises: ConfigError."""
+    name = _name(handler)
+    if "<" in name if given is None else not (callable(given) or isinstance(given, str)):
+        raise ConfigError(
+            f"a {kind} handler has a scope of its own, and a function within another one, or without a name, does not tell it:"
+            ' give scope="stripe", or a function of the event that gives a text'
+        )
+
+    def scoped(event: Event, context: Any) -> str:
+        if given is None:
+            function = getattr(context, "function_name", None)
+            return _short(kind, f"{function}/{name}" if isinstance(function, str) else name)
+        found = given(event) if callable(given) else given
+        if not isinstance(found, str) or not found:
+            raise ValidationError("the scope of an event is a text of 1 or more characters", field="scope")
+        return _short(kind, found)
+
+    return scoped
+
+
+def _name(handler: Any) -> str:
+    """The full name of a function; that of its file stands for a module that was started as the program."""
+    module, name = getattr(handler, "__module__", None), getattr(handler, "__qualname__", None)
+    if not (isinstance(module, str) and isinstance(name, str)):
+        return "<without a name>"
+    code = getattr(handler, "__code__", None)
+    if module == "__main__" and code is not None:
+        module = Path(code.co_filename).stem
+    return f"{module}.{name}"
+
+
+def _short(kind: str, name: str) -> str:
+    """A scope of at most 64 characters."""
+    scope = f"{kind}:{name}"
+    return scope if len(scope) <= 64 else f"{kind}:{sha256(name.encode()).hexdigest()[:40]}"
 
 
 def _times(context: Any) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from dynamorm import schema_of
 from dynamorm.errors import (
@@ -12,6 +13,7 @@ from dynamorm.errors import (
     ForbiddenTransition,
     KeyReused,
     OutOfBounds,
+    Retryable,
     TransactionCancelled,
     TransactionConflict,
     ValidationError,
@@ -19,12 +21,17 @@ from dynamorm.errors import (
 
 from .money import Money
 from .states import Status
-from .two_faces import Steps, on_both, transacted
+from .two_faces import OneToken, Steps, on_both
 
 TRIES: Final = 12
 """How often a change is tried again while others change the same payment."""
 MOST_REFUNDS: Final = 500
 """Refunds of one payment: their ids are kept in it."""
+MOST_IDS: Final = 500
+"""Changes of state of one payment that have an id: these are kept in it, so that each is known again."""
+
+Write: TypeAlias = Callable[[Any], Any]
+"""What a change writes, a function of the transaction."""
 
 
 @on_both
@@ -42,11 +49,14 @@ def transition(
 ) -> Steps[Any]:
     """Let a payment become ``to``; the table of what may follow what is a condition of the write. Returns it as it is stored.
 
-    With an ``id``, the same change with the same id is a replay: it changes nothing, and gives the payment. ``amount`` is what is captured,
-    the whole if left out. A refund is made by `refund`, and no change of state.
+    What is stored decides, not the object. With an ``id``, a change that was made under this id is a replay, whatever came after
+    it: it changes nothing, and gives the payment as it is now. ``amount`` is what is captured, the whole if left out. A dispute is
+    left only by who has seen it: with an object that is disputed, and without an ``amount``; what was captured stays. A refund is
+    made by `refund`, and no change of state.
 
-    Raises: ForbiddenTransition, from the condition; NotFound; ValidationError for what is no state, and for an amount over that of the
-    payment; CurrencyMismatch.
+    Raises: ForbiddenTransition; KeyReused for an id of another change, or of another amount; NotFound; ConditionFailed where the
+    stored amount is not the object's; ValidationError for what is no state, and for an amount over that of the payment;
+    CurrencyMismatch; OutOfBounds.
 
     Example: ``transition(db, payment, "captured", id="capture-1")``
     """
@@ -59,23 +69,22 @@ def transition(
         _check_id(id)
     if amount is not None and after is not Status.CAPTURED:
         raise ValidationError("amount is what is captured: no other change of state takes one", field="amount")
-    model: Any = type(payment)
-    key = _key_of(payment)
-    changes = [model.status.set(after), model.transition_id.set(id)]
-    condition = None
-    if after is Status.CAPTURED and getattr(payment, "status", None) is not Status.DISPUTED:
-        changes.append(model.captured.set(_captured(payment, amount)))
-        condition = (model.amount == getattr(payment, "amount", None)) & (
-            model.currency == getattr(payment, "currency", None)
-        )
-    try:
-        changed = yield db.update(model, *key, *changes, condition=condition)
-    except ForbiddenTransition as error:
-        stored: Any = error.item
-        if id is None or stored is None or stored.status is not after or stored.transition_id != id:
-            raise
-        return stored
-    return changed
+
+    def change(stored: Any) -> Write | None:
+        model: Any = type(stored)
+        captures = after is Status.CAPTURED and stored.status is not Status.DISPUTED
+        cents = _captured(stored, amount) if after is Status.CAPTURED else None
+        if id is not None and _is_replay(stored, id, after, cents):
+            return None
+        _check_seen(payment, stored, after, amount)
+        changes = [model.status.set(after), model.transition_id.set(id)]
+        if id is not None:
+            changes.append(model.transitions.set({**_with_room(stored), id: _noted(after, cents)}))
+        if captures:
+            changes.append(model.captured.set(cents))
+        return lambda tx: tx.update(stored, *changes)
+
+    return (yield from _changed(db, payment, change))
 
 
 @on_both
@@ -84,37 +93,95 @@ def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None) 
 
     Never more is refunded than was captured, by however many at once: the sum is a condition of the transaction. The same ``id``
     with the same amount is a replay. ``record`` is an object of your own, such as of a model with `RefundMixin`, that is created
-    in the same transaction.
+    in the same transaction. A payment that is disputed is refunded only by who has seen that, with an object that is disputed.
 
     Raises: OutOfBounds for more than is left; ForbiddenTransition where the payment is in no state to be refunded; CurrencyMismatch;
-    KeyReused for an id that was used for another amount; NotFound; ValidationError.
+    KeyReused for an id that was used for another amount, or another change; NotFound; ValidationError.
 
     Example: ``refund(db, payment, Money("5.00", "EUR"), id="refund-1")``
     """
     _check_id(id)
     if not _is_some(money):
         raise ValidationError("what is refunded is Money, more than nothing", field="money")
-    model: Any = type(payment)
-    key = _key_of(payment)
-    for attempt in range(TRIES):
-        stored: Any = yield db.require(model, *key, consistent=True)
+
+    def change(stored: Any) -> Write | None:
         if id in stored.refunds:
-            return _replayed(stored, id, money)
+            _check_replayed(stored, id, money)
+            return None
+        if _former(stored, id) is not None:
+            raise KeyReused(f"the id {id!r} is that of another change of this payment: a refund has a new id")
         total = _refunded(stored, money)
+        if stored.status is Status.DISPUTED:
+            _check_dispute(payment, Status.PARTIALLY_REFUNDED)
         changes = _changes(stored, total, id, money)
-        paid = (
-            (model.captured == stored.captured)
-            & (model.refunded == stored.refunded)
-            & (model.currency == money.currency)
-        )
-        try:
-            yield from transacted(db, partial(_write_refund, stored=stored, changes=changes, paid=paid, record=record))
-        except (ConditionFailed, TransactionCancelled, TransactionConflict) as error:
-            if attempt == TRIES - 1 or not _may_pass(error, record):
-                raise
+        return partial(_write_refund, stored=stored, changes=changes, record=record)
+
+    return (yield from _changed(db, payment, change, record))
+
+
+def _changed(db: Any, payment: Any, change: Callable[[Any], Write | None], record: Any = None) -> Steps[Any]:
+    """Change a payment as it is stored, under its version; ``change`` gives what is written, None where that was done before.
+
+    All tries have one token. So of those that were refused for a conflict, and may still be under way, none is applied behind
+    an error that says so: the token is spent before that. Those of another version are refused for ever.
+    """
+    model: Any = type(payment)
+    key, token = _key_of(payment), OneToken(db)
+    try:
+        for attempt in range(TRIES):
+            stored: Any = yield db.require(model, *key, consistent=True)
+            write = change(stored)
+            if write is None:
+                return stored
+            try:
+                if not (yield from token.transacted(write)):
+                    break  # an earlier try was applied after all
+            except (TransactionCancelled, TransactionConflict) as error:
+                _check_passing(error, stored, record)
+                if attempt == TRIES - 1:
+                    raise
+            else:
+                return stored
+    except (TransactionCancelled, Retryable) as error:
+        if not (yield from token.spent(error, model, *key)):
+            raise
+    return (yield db.require(model, *key, consistent=True))
+
+
+def _check_passing(error: Exception, stored: Any, record: Any) -> None:
+    """Go on only where a refused change may be right when the payment is read again."""
+    for reason in getattr(error, "reasons", ()):
+        if reason is None:
             continue
-        return stored
-    raise AssertionError  # the last attempt has returned or raised
+        if reason.position == 1 and record is not None and reason.code == "ConditionalCheckFailed":
+            raise error  # its record exists already
+        found = getattr(reason.item, "version", None)
+        if reason.position == 0 and reason.error is not None and found == stored.version:
+            raise reason.error from error  # it was refused as it was read, and every other write makes another version
+
+
+def _check_seen(payment: Any, stored: Any, after: Status, amount: Money | None) -> None:
+    """Refuse what was meant for another payment than the stored one. Raises: ForbiddenTransition, ConditionFailed."""
+    if stored.status is Status.DISPUTED:
+        if after in (Status.CAPTURED, Status.SETTLED):
+            _check_dispute(payment, after, is_seen=amount is None)
+    elif after is Status.CAPTURED and any(
+        getattr(payment, name, None) != getattr(stored, name) for name in ("amount", "currency")
+    ):
+        raise ConditionFailed(
+            "amount or currency of the payment are other ones by now than those of the object: load it again"
+        )
+
+
+def _check_dispute(payment: Any, after: Status, *, is_seen: bool = True) -> None:
+    """Let a dispute be left only by who has seen it. Raises: ForbiddenTransition."""
+    if not is_seen or getattr(payment, "status", None) is not Status.DISPUTED:
+        raise ForbiddenTransition(
+            f"the payment is disputed, and becomes {after.value!r} only by who has seen that: load it again, and give no amount"
+            " that is captured",
+            before=Status.DISPUTED.value,
+            after=after.value,
+        )
 
 
 def _changes(stored: Any, total: int, id: str, money: Money) -> tuple[Any, ...]:
@@ -128,24 +195,57 @@ def _changes(stored: Any, total: int, id: str, money: Money) -> tuple[Any, ...]:
     )
 
 
-def _write_refund(tx: Any, *, stored: Any, changes: tuple[Any, ...], paid: Any, record: Any) -> None:
-    tx.update(stored, *changes, condition=paid)
+def _write_refund(tx: Any, *, stored: Any, changes: tuple[Any, ...], record: Any) -> None:
+    tx.update(stored, *changes)
     if record is not None:
         tx.create(record)
 
 
-def _may_pass(error: Exception, record: Any) -> bool:
-    """Whether a refused refund may be right when the payment is read again: not where its record exists already."""
-    if isinstance(error, TransactionCancelled):
-        return not any(reason is not None and reason.position == 1 for reason in error.reasons) or record is None
-    return not isinstance(error, ForbiddenTransition)
+# ------------------------------------------------------------------------------------------------------------ former ids
 
 
-def _replayed(payment: Any, id: str, money: Money) -> Any:
-    """The payment with the refund of this id. Raises: KeyReused for another amount."""
+def _noted(after: Status, cents: int | None) -> str:
+    """What is kept of a change with an id."""
+    return after.value if cents is None else f"{after.value}:{cents}"
+
+
+def _former(stored: Any, id: str) -> str | None:
+    """What was done under an id; None for one that is new."""
+    if id in stored.refunds:
+        return f"refund:{stored.refunds[id]}"
+    noted: str | None = stored.transitions.get(id)
+    if noted is None and stored.transition_id == id:  # of before former ids were kept
+        return _noted(stored.status, stored.captured if stored.status is Status.CAPTURED else None)
+    return noted
+
+
+def _is_replay(stored: Any, id: str, after: Status, cents: int | None) -> bool:
+    """Whether this very change was made under the id. Raises: KeyReused where another one was."""
+    former = _former(stored, id)
+    if former is not None and former != _noted(after, cents):
+        raise KeyReused(
+            f"the id {id!r} is that of another change of this payment, or of another amount: a new change has a new id"
+        )
+    return former is not None
+
+
+def _with_room(stored: Any) -> dict[str, str]:
+    """The ids of former changes. Raises: OutOfBounds where there is no room for another one."""
+    known: dict[str, str] = stored.transitions
+    if len(known) >= MOST_IDS:
+        raise OutOfBounds(
+            f"a payment has at most {MOST_IDS} changes of state with an id", field="transitions", bound="maximum"
+        )
+    return known
+
+
+def _check_replayed(payment: Any, id: str, money: Money) -> None:
+    """The payment has the refund of this id. Raises: KeyReused for another amount."""
     if payment.refunds[id] != money.cents or payment.currency != money.currency:
         raise KeyReused(f"the refund {id!r} was made with another amount: a new refund has a new id")
-    return payment
+
+
+# --------------------------------------------------------------------------------------------------------------- amounts
 
 
 def _refunded(stored: Any, money: Money) -> int:

@@ -24,6 +24,7 @@ from dynamorm.errors import (
     InProgress,
     KeyReused,
     LeaseLost,
+    Outcome,
     StoredFailure,
     ValidationError,
 )
@@ -68,17 +69,19 @@ class IdempotencyMiddleware:
 
     ``db`` is an `AsyncDB`, or a function of the ASGI scope that gives one, such as the view of a tenant. ``methods`` (POST, PATCH)
     are those that are looked at; with ``required`` they must have a key. ``principal`` is a function of the scope that tells who
-    asks, a text; left out it is the header Authorization. Keys of two callers, methods or paths are two keys; the payload is
-    query and body, of up to ``max_body`` bytes.
+    asks, a text; left out it is the header Authorization. A caller whose token changes, or who is known by a cookie or an address,
+    needs it. Nobody is given the answer of somebody else: a request with a key of whom nobody knows who asks is refused. Keys of
+    two callers, methods or paths are two keys; the payload is query and body, of up to ``max_body`` bytes.
 
-    400: no key, or none that can be one. 409 with Retry-After: it runs at this moment; 409: another process went on with it.
-    422: another payload. 503: the database does not answer, or refused the writes. 2xx, 3xx and 4xx are kept, but for 401, 403,
+    400: no key, or none that can be one; or nobody knows who asks. 409 with Retry-After: it runs at this moment; 409: another process went on with it.
+    422: another payload. 503: the database does not answer, or refused the writes. 500: the record was forgotten meanwhile, so that
+    nobody knows. 2xx, 3xx and 4xx are kept, but for 401, 403,
     408, 409, 425 and 429; a replay has ``Idempotency-Replayed: true``. An answer that is too large to be kept is a 500, and with
     ``on_large="pass"`` it is sent and not kept.
 
     Raises: ConfigError for what is no AsyncDB.
 
-    Example: ``app = IdempotencyMiddleware(app, db=async_db)``
+    Example: ``app = IdempotencyMiddleware(app, db=async_db, principal=lambda scope: scope["session"]["user"])``
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class IdempotencyMiddleware:
         *,
         db: Any,
         methods: Collection[str] = ("POST", "PATCH"),
-        principal: Callable[[Scope], str] | None = None,
+        principal: Callable[[Scope], str | None] | None = None,
         required: bool = False,
         scope: str = "http",
         lease: float = 30.0,
@@ -121,6 +124,10 @@ class IdempotencyMiddleware:
         if key is None:
             await _problem(send, 400, "key", _KEY)
             return
+        caller = self._caller(scope)
+        if caller is None:
+            await _problem(send, 400, "caller", _CALLER)
+            return
         try:
             body = await _body(receive, self._max_body)
         except _CutOffError:
@@ -130,11 +137,18 @@ class IdempotencyMiddleware:
                 send, 413, "body", f"a request with an Idempotency-Key has a body of at most {self._max_body} bytes"
             )
             return
-        await self._operate(scope, body, receive, send, key)
+        await self._operate(scope, body, receive, send, _record_key(caller, scope, key))
+
+    def _caller(self, scope: Scope) -> str | None:
+        """Who asks; None where nobody knows. Raises: ValidationError."""
+        found: Any = self._principal(scope)
+        if found is not None and not isinstance(found, str):
+            raise ValidationError(f"principal of IdempotencyMiddleware gives a text, not {type(found).__name__}")
+        return found or None
 
     async def _operate(self, scope: Scope, body: bytes, receive: Receive, send: Send, key: str) -> None:
         asked = self._db(scope).idempotent(
-            _record_key(self._principal(scope), scope, key),
+            key,
             payload=[scope.get("query_string", b""), body],
             **self._options,
         )
@@ -187,6 +201,7 @@ class IdempotencyMiddleware:
 
 
 _KEY: Final = f"Idempotency-Key is one key of 1 to {MAX_KEY} printable ASCII characters, in quotes or without"
+_CALLER: Final = "nobody knows who asks: send Authorization, for an answer that is kept is given to nobody else"
 
 
 class _NotKeptError(Exception):
@@ -211,6 +226,10 @@ class _Answer:
             return
         if message["type"] not in ("http.response.start", "http.response.body"):
             return
+        if not self._messages and not self.is_large and message["type"] != "http.response.start":
+            raise RuntimeError(
+                "the application sent the body of an answer before its status: it is no ASGI application"
+            )
         self._size += len(message.get("body", b"")) + sum(len(a) + len(b) for a, b in message.get("headers", ()))
         self.is_complete |= message["type"] == "http.response.body" and not message.get("more_body")
         if not self.is_large:
@@ -261,19 +280,17 @@ def key_of(given: list[bytes]) -> str | None:
     return key if 0 < len(key) <= MAX_KEY else None
 
 
-def _record_key(principal: Any, scope: Scope, key: str) -> str:
+def _record_key(caller: str, scope: Scope, key: str) -> str:
     """The key of the record: that of the client, for one caller, method and path."""
-    if not isinstance(principal, str):
-        raise ValidationError(f"principal of IdempotencyMiddleware gives a text, not {type(principal).__name__}")
     path = f"{scope.get('root_path', '')}{scope['path']}"
-    parts = [part.encode("utf-8", "surrogatepass") for part in (principal, scope["method"], path, key)]
+    parts = [part.encode("utf-8", "surrogatepass") for part in (caller, scope["method"], path, key)]
     return sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).hexdigest()
 
 
-def _authorization(scope: Scope) -> str:
-    """Who asks, by the header Authorization."""
+def _authorization(scope: Scope) -> str | None:
+    """Who asks, by the header Authorization; None where there is none."""
     values = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
-    return sha256(b"\0".join(values)).hexdigest() if values else ""
+    return sha256(b"\0".join(values)).hexdigest() if any(values) else None
 
 
 class _CutOffError(Exception):
@@ -323,8 +340,19 @@ async def _refused(send: Send, error: DynamORMError) -> None:
         await _problem(send, 422, "key-reused", "this key was used before, for another request")
     elif isinstance(error, StoredFailure):
         await _problem(send, 409, "failed", "the request with this key has failed for good")
+    elif isinstance(error, LeaseLost) and error.outcome is Outcome.UNKNOWN:
+        await _problem(
+            send, 500, "unknown", "nobody knows whether the request was served: find out before it is sent again"
+        )
     elif isinstance(error, LeaseLost):
         await _problem(send, 409, "lost", "another process went on with this request: ask again for its answer")
+    elif error.outcome is Outcome.UNKNOWN:
+        await _problem(
+            send,
+            503,
+            "unavailable",
+            "it is not known yet whether the request was served: send it again with the same key",
+        )
     else:
         await _problem(send, 503, "unavailable", "the request was not served: send it again with the same key")
 

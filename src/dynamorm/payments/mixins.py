@@ -20,7 +20,7 @@ class PaymentMixin(Mixin):
     """A payment: ``amount`` in minor units and its ``currency`` (together ``money``), its state, and what of it was captured and refunded.
 
     ``idempotency_key`` is unique in the table. ``refunds`` are the refunded minor units by the id of the refund, at most 500;
-    ``transition_id`` is the id of the last change of state. See `transition` and `refund`.
+    ``transitions`` are the other changes by their ids, and ``transition_id`` is the id of the last one. See `transition` and `refund`.
 
     Example::
 
@@ -34,6 +34,7 @@ class PaymentMixin(Mixin):
     captured: Attr[int] = attr(default=0)
     refunded: Attr[int] = attr(default=0)
     refunds: Attr[dict[str, int]] = attr(default_factory=dict)
+    transitions: Attr[dict[str, str]] = attr(default_factory=dict)
     transition_id: Attr[str | None] = attr(default=None)
     idempotency_key: Attr[str | None] = attr(Unique(), default=None)
     merchant_id: Attr[str | None] = attr(default=None)

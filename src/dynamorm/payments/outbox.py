@@ -10,14 +10,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 from zlib import crc32
 
-from dynamorm.errors import ConditionFailed, NotFound, TransactionCancelled, ValidationError
+from dynamorm.errors import ConditionFailed, DynamORMError, NotFound, TransactionCancelled, ValidationError
 from dynamorm.log import logger
 
-from .outbox_items import SCHEDULE, STOPPED, Answer, Delivered, OutboxEvent, OutboxQueue, answer_of
-from .two_faces import Steps, on_both, transacted
+from .outbox_items import AHEAD, SCHEDULE, STOPPED, Answer, Delivered, OutboxEvent, OutboxQueue, answer_of
+from .two_faces import Pages, Steps, on_both, transacted
 
 SHARDS: Final = 4
 """Partitions of the index of what is to be done."""
+PAGE: Final = 50
+"""Keys of one page of that index."""
+AT_ONCE: Final = 0
+"""When a new event is due: whatever a clock shows."""
+LATE: Final = 600_000
+"""Milliseconds after the end of a lease when nobody holds it, by any clock that AWS takes requests of: each may be 5 minutes off."""
+MOST_SEEN: Final = 1_000
+"""Leases of others that are remembered."""
 LARGEST: Final = 300_000
 """Bytes of a body: an item has 400 KB, of which the rest needs some."""
 
@@ -35,7 +43,10 @@ class Outbox:
     Args:
         lease: for how many seconds one process alone delivers the events of a key; a delivery takes less.
         on_dead: what a dead letter does to its key: ``"stop"`` holds back the events behind it until `redrive`, ``"skip"`` goes on.
-        now: the time in seconds since 1970.
+        now: the clock of this machine, seconds since 1970. It is corrected by the time that DynamoDB tells.
+
+    No clock decides who delivers. A new event is due at once; a lease is taken from who holds it once this process has seen it
+    unchanged for as long as it lasts, or when its end is more than ten minutes ago.
 
     Example::
 
@@ -61,6 +72,9 @@ class Outbox:
         self._lease = lease
         self._skips = on_dead == "skip"
         self._now = now
+        self._ahead = 0.0
+        self._monotonic: Callable[[], float] = time.monotonic
+        self._seen: dict[str, tuple[str | None, int, float]] = {}  # leases of others: owner, end, and since when
 
     def add(self, tx: Any, topic: str, body: Any, *, key: str) -> str:
         """Put an event into a transaction, and give its id. Events with one ``key`` are delivered in order.
@@ -85,7 +99,7 @@ class Outbox:
             key,
             _Queues.pending.append_or_create(event.id),
             _Queues.waiting.if_not_exists(_shard(key)),
-            _Queues.due.if_not_exists(self._millis()),
+            _Queues.due.if_not_exists(AT_ONCE),
             upsert=True,
             label="outbox queue",
         )
@@ -102,27 +116,27 @@ class Outbox:
         Example: ``outbox.run(lambda event: client.post(url, content=event.body, headers=event.headers(secret)))``
         """
         totals = [0, 0, 0]
-        left = limit
         for shard in random.sample(range(SHARDS), SHARDS):
-            while left > 0:
-                due: list[Any] = yield (
-                    self.db.model(OutboxQueue)
-                    .index("by-due")
-                    .where((_Queues.waiting == f"w{shard}") & (_Queues.due <= self._millis()))
-                    .limit(20)
-                    .all()
-                )
-                done = 0
-                for queue in due:
-                    counts: list[int] = yield from self._work(queue.key, deliver, left)
-                    totals = [total + count for total, count in zip(totals, counts, strict=True)]
-                    done += sum(counts[:2])
-                    left -= sum(counts[:2])
-                    if left <= 0:
-                        break
-                if not done:  # others have them, or the index is behind
-                    break
+            yield from self._deliver_shard(shard, deliver, limit, totals)
         return Delivered(*totals)
+
+    def _deliver_shard(
+        self, shard: int, deliver: Callable[[OutboxEvent], Any], limit: int, totals: list[int]
+    ) -> Steps[None]:
+        """Deliver what is due in a shard, and add to the totals. Each key has its turn: one that is blocked holds up no other."""
+        self._ahead = self.db.gauges().get("clock_skew_seconds", 0.0)
+        due = (_Queues.waiting == f"w{shard}") & (_Queues.due <= self._millis())
+        pages = Pages(self.db, self.db.model(OutboxQueue).index("by-due").where(due).page_size(PAGE))
+        while sum(totals[:2]) < limit:
+            page: Any = yield from pages.next()
+            if page is None:
+                return
+            for queue in page.items:
+                if (left := limit - sum(totals[:2])) <= 0:
+                    break
+                counts: list[int] = yield from self._work(queue.key, deliver, left)
+                totals[:] = [total + count for total, count in zip(totals, counts, strict=True)]
+        yield from pages.close()
 
     @on_both
     def dead(self, *, limit: int = 100) -> Steps[Any]:
@@ -148,7 +162,7 @@ class Outbox:
 
         def fill(tx: Any) -> None:
             tx.update(event, _Events.dead.remove(), _Events.attempts.set(0))
-            wake = (_Queues.waiting.set(_shard(event.key)), _Queues.due.set(self._millis()))
+            wake = (_Queues.waiting.set(_shard(event.key)), _Queues.due.set(AT_ONCE))
             if stopped:
                 tx.update(OutboxQueue, event.key, *wake, condition=_Queues.pending[0] == id)
             else:
@@ -157,7 +171,7 @@ class Outbox:
                     event.key,
                     _Queues.pending.append_or_create(id),
                     _Queues.waiting.if_not_exists(_shard(event.key)),
-                    _Queues.due.if_not_exists(self._millis()),
+                    _Queues.due.if_not_exists(AT_ONCE),
                     upsert=True,
                 )
 
@@ -173,11 +187,9 @@ class Outbox:
             queue: Any = yield from self._leased(key, me)
             if queue is None:
                 break
-            event: Any = yield self.db.get(OutboxEvent, queue.pending[0], consistent=True)
-            if event is None:  # its transaction is being applied: wait for it
+            event: Any = yield from self._head(queue)
+            if event is None:  # its transaction is being applied, or it cannot be read: the others have their turn
                 break
-            if event.seq is None:
-                event = yield self.db.update(event, _Events.seq.set(queue.delivered + 1))
             answer = yield from self._delivered(deliver, event)
             if answer.ok:
                 counts[0] += 1
@@ -192,29 +204,66 @@ class Outbox:
         yield from self._release(key, me)
         return counts
 
+    def _head(self, queue: Any) -> Steps[Any]:
+        """The event that is next in a queue, with its number; None where it cannot be had now."""
+        try:
+            event: Any = yield self.db.get(OutboxEvent, queue.pending[0], consistent=True)
+            if event is not None and event.seq is None:
+                event = yield self.db.update(event, _Events.seq.set(queue.delivered + 1))
+        except DynamORMError:
+            logger.warning("the event %s of the outbox cannot be read", queue.pending[0], exc_info=True)
+            return None
+        return event
+
     def _leased(self, key: str, me: str) -> Steps[Any]:
         """The queue of a key, leased, where it is due and nobody else delivers it; else None."""
-        now = self._millis()
-        free = (_Queues.owner == me) | (_Queues.owner == None) | (_Queues.until < now)  # noqa: E711 - of a path
-        try:
-            queue: Any = yield self.db.update(
-                OutboxQueue,
-                key,
-                _Queues.owner.set(me),
-                _Queues.until.set(now + int(self._lease * 1000)),
-                condition=free & (_Queues.waiting == _shard(key)) & (_Queues.due <= now) & (_Queues.pending.size() > 0),
-            )
-        except ConditionFailed:
-            return None
-        return queue
+        free = (_Queues.owner == me) | (_Queues.owner == None)  # noqa: E711 - of a path
+        for _ in range(2):
+            now = self._millis()
+            is_due = (_Queues.waiting == _shard(key)) & (_Queues.due <= now) & (_Queues.pending.size() > 0)
+            lasts = int(self._lease * 1000)
+            try:
+                queue: Any = yield self.db.update(
+                    OutboxQueue,
+                    key,
+                    _Queues.owner.set(me),
+                    _Queues.until.set(now + lasts),
+                    _Queues.lasts.set(lasts),
+                    condition=free & is_due,
+                )
+            except ConditionFailed as refused:
+                seen: Any = refused.item
+                if seen is None or not self._has_ended(key, seen, now):
+                    return None
+                free = (_Queues.owner == seen.owner) & (_Queues.until == seen.until)
+            else:
+                self._seen.pop(key, None)
+                return queue
+        return None
+
+    def _has_ended(self, key: str, queue: Any, now: int) -> bool:
+        """Whether the lease of somebody else has ended: by what this process has seen, for clocks differ."""
+        if queue.owner is None:
+            return False  # it was refused for another reason
+        state, at = (queue.owner, queue.until), self._monotonic()
+        found = self._seen.pop(key, None)
+        since = found[2] if found is not None and found[:2] == state else at
+        self._seen[key] = (*state, since)
+        if len(self._seen) > MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        lasts = queue.lasts or int(self._lease * 1000)
+        return (at - since) * 1000 > lasts or queue.until + LATE < now
 
     def _delivered(self, deliver: Callable[[OutboxEvent], Any], event: Any) -> Steps[Answer]:
+        token = AHEAD.set(self._ahead)
         try:
             given = yield deliver(event)
-            return answer_of(given, self._now())
+            return answer_of(given, self._millis() / 1000)
         except Exception:  # whatever it is, the event was not acknowledged
             logger.warning("the event %s of the outbox was not delivered", event.id, exc_info=True)
             return Answer(ok=False)
+        finally:
+            AHEAD.reset(token)
 
     def _acknowledge(self, queue: Any, event: Any, me: str) -> Steps[bool]:
         """Take a delivered event out of the queue; whether there is more, and the lease still ours."""
@@ -229,7 +278,7 @@ class Outbox:
             if is_last:
                 changes += [paths.waiting.remove(), paths.due.remove()]
             else:
-                changes.append(paths.due.set(self._millis()))
+                changes.append(paths.due.set(AT_ONCE))
             condition = ours & (size == 1 if is_last else size > 1)
 
             def fill(tx: Any, changes: list[Any] = changes, condition: Any = condition) -> None:
@@ -280,7 +329,8 @@ class Outbox:
             return
 
     def _millis(self) -> int:
-        return int(self._now() * 1000)
+        """The time, milliseconds since 1970."""
+        return int((self._now() + self._ahead) * 1000)
 
 
 def _shard(key: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 SCHEDULE: Final = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds before each repetition of a delivery, as Standard Webhooks advises; after the last one the event is a dead letter."""
 STOPPED: Final = "stopped"
+
+AHEAD: Final[ContextVar[float]] = ContextVar("dynamorm_outbox_ahead", default=0.0)
+"""Seconds by which DynamoDB's clock is ahead of this machine's, while an event is delivered: webhooks are signed with its time."""
 
 
 class OutboxEvent(Model, table="dynamorm-outbox"):
@@ -42,17 +47,16 @@ class OutboxEvent(Model, table="dynamorm-outbox"):
 
         Example: ``client.post(url, content=event.body, headers=event.headers(secret))``
         """
-        return {
-            "content-type": "application/json",
-            **sign_webhook(secret, id=self.id, body=self.body, timestamp=timestamp),
-        }
+        at = time.time() + AHEAD.get() if timestamp is None else timestamp
+        return {"content-type": "application/json", **sign_webhook(secret, id=self.id, body=self.body, timestamp=at)}
 
 
 class OutboxQueue(Model, table="dynamorm-outbox-queues"):
     """The events of one key, in order: ``pending`` are their ids, ``delivered`` how many came before.
 
-    ``waiting`` puts it into the index of what is to be done, from ``due`` on (milliseconds since 1970); it is "stopped" behind a
-    dead letter, and gone while nothing is pending. ``owner`` and ``until`` are the lease of who delivers.
+    ``waiting`` puts it into the index of what is to be done, from ``due`` on (milliseconds since 1970; 0: at once); it is "stopped"
+    behind a dead letter, and gone while nothing is pending. ``owner`` and ``until`` are the lease of who delivers, which ``lasts``
+    so many milliseconds.
     """
 
     key: Attr[str] = partition_key()
@@ -62,6 +66,7 @@ class OutboxQueue(Model, table="dynamorm-outbox-queues"):
     due: Attr[int | None] = attr(default=None)
     owner: Attr[str | None] = attr(default=None)
     until: Attr[int] = attr(default=0)
+    lasts: Attr[int] = attr(default=0)
     version: Attr[int] = version()
     by_due: Index = gsi("by-due", partition="waiting", sort="due")
 

@@ -16,7 +16,11 @@ from dynamorm.errors import ValidationError
 
 from .money import Money
 from .settlement_lines import Line, read_lines
-from .two_faces import Steps, on_both
+from .states import Status
+from .two_faces import Pages, Steps, on_both
+
+IDLE: Final = frozenset({Status.PENDING, Status.AUTHORIZED, Status.FAILED, Status.VOIDED})
+"""States in which no money is paid out: a line of such a payment differs, and none is missing."""
 
 
 class Difference(NamedTuple):
@@ -108,6 +112,9 @@ class Reconciliation:
     ) -> Steps[Report]:
         """Compare the payments that were settled on a day with the lines of a file.
 
+        The amount of a payment is what was captured of it, where its model knows that. Of one that is pending, authorized, failed or voided
+        no line is expected, and one that is there is among ``status_differs``.
+
         Args:
             date: the settlement date.
             lines: those of a CSV file with a row of names at its top, or dicts.
@@ -133,18 +140,13 @@ class Reconciliation:
         match = match or (key.partition if key is not None else "")
         there = read_lines(lines, date, zone, columns, amounts, statuses)
         here: dict[str, Line] = {}
-        cursor = None
-        while True:
-            query = self._on(field, date, zone)
-            page: Any = yield (query if cursor is None else query.cursor(cursor)).page()
+        idle: dict[str, Line] = {}
+        pages = Pages(self.db, self._on(field, date, zone))
+        while (page := (yield from pages.next())) is not None:
             for payment in page.items:
-                status = getattr(payment, "status", None)
-                id = str(getattr(payment, match))
-                money = Money.minor(payment.amount, payment.currency, historic=True, wide=True)
-                here[id] = Line(id, money, status.value if isinstance(status, Enum) else status)
-            cursor = page.cursor
-            if cursor is None:
-                return _compared(here, there)
+                line = _line_of(payment, match)
+                (idle if getattr(payment, "status", None) in IDLE else here)[line.id] = line
+        return _compared(here, idle, there)
 
     def _on(self, field: str, date: Date, zone: tzinfo) -> Any:
         """The query for the payments of a day: by the date, or by a time within the day of the zone."""
@@ -156,8 +158,16 @@ class Reconciliation:
         return query.where(path == date)
 
 
-def _compared(here: dict[str, Line], there: list[Line]) -> Report:
-    """What differs, in the order of ids."""
+def _line_of(payment: Any, match: str) -> Line:
+    """A payment as a line: what was captured of it, where that is known."""
+    status = getattr(payment, "status", None)
+    cents = getattr(payment, "captured", 0) or payment.amount
+    money = Money.minor(cents, payment.currency, historic=True, wide=True)
+    return Line(str(getattr(payment, match)), money, status.value if isinstance(status, Enum) else status)
+
+
+def _compared(here: dict[str, Line], idle: dict[str, Line], there: list[Line]) -> Report:
+    """What differs, in the order of ids. ``idle`` are payments of which no money is to come: a line of one differs."""
     first: dict[str, Line] = {}
     duplicates: set[str] = set()
     for line in sorted(there, key=lambda line: (line.id, line.money.currency, line.money.cents)):
@@ -165,6 +175,8 @@ def _compared(here: dict[str, Line], there: list[Line]) -> Report:
             duplicates.add(line.id)
         else:
             first[line.id] = line
+    expected = here
+    here = here | {id: line for id, line in idle.items() if id in first}
     both = sorted(here.keys() & first.keys())
     pairs = [(id, here[id], first[id]) for id in both]
     currency = [(id, ours, theirs) for id, ours, theirs in pairs if ours.money.currency != theirs.money.currency]
@@ -174,7 +186,9 @@ def _compared(here: dict[str, Line], there: list[Line]) -> Report:
         if ours.money.currency == theirs.money.currency and ours.money != theirs.money
     ]
     status = [
-        (id, ours, theirs) for id, ours, theirs in pairs if theirs.status is not None and ours.status != theirs.status
+        (id, ours, theirs)
+        for id, ours, theirs in pairs
+        if (theirs.status is not None or id in idle) and ours.status != theirs.status
     ]
     wrong = {id for id, _, _ in (*currency, *amount, *status)}
     return Report(
@@ -184,8 +198,10 @@ def _compared(here: dict[str, Line], there: list[Line]) -> Report:
         amount_differs=tuple(Difference(id, ours.money, theirs.money) for id, ours, theirs in amount),
         currency_differs=tuple(Difference(id, ours.money, theirs.money) for id, ours, theirs in currency),
         duplicates=tuple(sorted(duplicates)),
-        status_differs=tuple(Difference(id, ours.status, theirs.status) for id, ours, theirs in status),
-        totals=_totals(here.values(), there),
+        status_differs=tuple(
+            Difference(id, ours.status, theirs.status or Status.SETTLED.value) for id, ours, theirs in status
+        ),
+        totals=_totals(expected.values(), there),
     )
 
 

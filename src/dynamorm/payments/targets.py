@@ -5,10 +5,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dynamorm.errors import ValidationError
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""A gateway makes addresses of IPv4 of these, of the last 32 bits. Source: RFC 6052."""
+_ISATAP: Final = 0x00005EFE
+"""The 32 bits before such an address in an identifier of RFC 5214, but for its bit of being global."""
+_LOCAL: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "192.88.99.0/24")))
+"""Not public, though `ipaddress` says so of some: NAT64 of a network's own (RFC 8215), site-local, and 6to4 relays (RFC 7526)."""
 
 
 def check_target(url: str, *, resolve: Callable[..., Any] = socket.getaddrinfo) -> tuple[str, ...]:
@@ -36,9 +43,24 @@ def check_target(url: str, *, resolve: Callable[..., Any] = socket.getaddrinfo) 
     addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
     if not addresses:
         raise ValidationError("the host of the URL has no address", field="url")
-    for address in addresses:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        inner = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-        if not ip.is_global or ip.is_multicast or (inner is not None and not inner.is_global):
-            raise ValidationError("the host of the URL is an address that is not public", field="url")
+    if not all(map(_is_public, addresses)):
+        raise ValidationError("the host of the URL is an address that is not public", field="url")
     return addresses
+
+
+def _is_public(address: str) -> bool:
+    """Whether an address is public, and each that it stands for."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if ip in _NAT64:
+        return _is_public(str(_last(ip)))
+    if not ip.is_global or ip.is_multicast or ip.is_reserved or any(ip in network for network in _LOCAL):
+        return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return True
+    inner = _last(ip) if int(ip) >> 32 & 0xFDFFFFFF == _ISATAP else ip.sixtofour
+    return inner is None or _is_public(str(inner))
+
+
+def _last(ip: Any) -> ipaddress.IPv4Address:
+    """The last 32 bits of an address, as one of IPv4."""
+    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Generator
 from functools import wraps
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from dynamorm import schema_of
+from dynamorm.errors import DynamORMError, Outcome, TokenUsed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,3 +76,83 @@ def transacted(db: Any, fill: Callable[[Any], None], *, token: str | None = None
         yield leave(type(error), error, error.__traceback__)
         raise
     yield leave(None, None, None)
+
+
+class Pages:
+    """The pages of a query one after the other, of either face: no cursor is made, which needs a key in production."""
+
+    def __init__(self, db: Any, query: Any) -> None:
+        self._is_async = is_async(db)
+        self._pages: Any = query.pages()
+
+    def next(self) -> Steps[Any]:
+        """The next page; None behind the last."""
+        if not self._is_async:
+            return next(self._pages, None)
+        try:
+            return (yield self._pages.__anext__())
+        except StopAsyncIteration:
+            return None
+
+    def close(self) -> Steps[None]:
+        """Read no further."""
+        yield self._pages.aclose() if self._is_async else self._pages.close()
+
+
+class OneToken:
+    """The token of all tries of one piece of work, whose transactions differ: at most one of them is applied.
+
+    DynamoDB remembers the token of what it has applied, and not that of what it has refused. A copy of a refused try may still
+    be under way, and be applied once its conditions have come true. So who says that nothing was applied spends the token first.
+    """
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self._text = secrets.token_hex(16)
+        self._is_sent = False
+
+    def transacted(self, fill: Callable[[Any], None]) -> Steps[bool]:
+        """Apply what ``fill(tx)`` writes in one transaction; False where an earlier try was applied, that had counted as refused."""
+        self._is_sent = True
+        for is_last in (False, True):
+            try:
+                yield from transacted(self._db, fill, token=self._text)
+            except TokenUsed as used:
+                if used.applied is None:
+                    used.outcome = Outcome.UNKNOWN
+                if used.applied:
+                    return False
+                if used.applied is None or is_last:
+                    raise
+                self._text = secrets.token_hex(16)  # the former one was spent, and can do nothing any more
+            else:
+                break
+        return True
+
+    def spent(self, error: DynamORMError, model: type[Any], *key: Any) -> Steps[bool]:
+        """Let no try be applied any more; whether one was. Where that cannot be found out, the outcome of ``error`` is UNKNOWN.
+
+        ``model`` and ``key`` are of any item, which is looked at and not changed.
+        """
+        if not self._is_sent or error.outcome is not Outcome.NOT_APPLIED:
+            return False
+        partition: Any = getattr(model, _partition_of(model))
+
+        def look(tx: Any) -> None:
+            tx.check(model, *key, condition=partition.exists() | partition.not_exists())
+
+        try:
+            yield from transacted(self._db, look, token=self._text)
+        except TokenUsed as used:
+            if used.applied is None:
+                error.outcome = Outcome.UNKNOWN
+            return used.applied is True
+        except DynamORMError:
+            error.outcome = Outcome.UNKNOWN
+        return False
+
+
+def _partition_of(model: type[Any]) -> str:
+    key = schema_of(model).key
+    assert key is not None  # of a model with a table
+    return key.partition

@@ -72,6 +72,8 @@ def verify_webhook(
         raise ValidationError("tolerance is 0 or more seconds", field="tolerance")
     known = list(_several(secrets))
     id, stamp, given = (_header(headers, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature"))
+    if not (id.isascii() and given.isascii()):
+        raise InvalidSignature("webhook-id and webhook-signature are ASCII")
     if "." in id:  # what is signed is split at points
         raise InvalidSignature("webhook-id has a point, so that another id could be meant")
     if _DIGITS.fullmatch(stamp) is None:
@@ -186,7 +188,7 @@ def _header(headers: Mapping[str, Any], name: str) -> str:
 
 
 def _raw(body: Any) -> bytes:
-    if isinstance(body, str):
+    if isinstance(body, str) and not any(0xD800 <= ord(sign) < 0xE000 for sign in body):
         return body.encode()
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -15,14 +14,13 @@ from dynamorm.errors import (
     InsufficientFunds,
     KeyReused,
     NotFound,
-    Outcome,
-    TokenUsed,
+    Retryable,
     TransactionCancelled,
     ValidationError,
 )
 
 from ..money import Money
-from ..two_faces import Steps, on_both, transacted
+from ..two_faces import OneToken, Steps, on_both
 from .items import (
     BETWEEN,
     SHARDS,
@@ -92,10 +90,13 @@ class Ledger:
             for item in (made, *closed) if made.is_bounded else (made,):
                 tx.create(item)
 
+        token = OneToken(self.db)
         try:
-            yield from transacted(self.db, fill)
-        except TransactionCancelled as error:
-            if not any(reason and isinstance(reason.error, AlreadyExists) for reason in error.reasons):
+            yield from token.transacted(fill)
+        except (TransactionCancelled, Retryable) as error:
+            reasons = getattr(error, "reasons", ())
+            is_there = any(isinstance(getattr(reason, "error", None), AlreadyExists) for reason in reasons)
+            if not is_there and not (yield from token.spent(error, LedgerBalance, account, currency)):
                 raise
         else:
             self._known[account, currency] = made
@@ -178,24 +179,39 @@ class Ledger:
     # ------------------------------------------------------------------------------------------------------------- posting
 
     def _post(self, legs: Legs, id: str, reverses: str | None) -> Steps[Posted]:
+        """Post, by tries that have one token: none of them is applied behind an error that says that nothing was."""
+        token = OneToken(self.db)
+        try:
+            return (yield from self._tried(token, legs, id, reverses))
+        except KeyReused:
+            raise  # what was posted stays: no try can be applied any more
+        except (TransactionCancelled, InsufficientFunds, Retryable) as error:
+            if not (yield from token.spent(error, LedgerEntry, id)):
+                raise
+        return (yield from self._posted(id))
+
+    def _tried(self, token: OneToken, legs: Legs, id: str, reverses: str | None) -> Steps[Posted]:
         for attempt in range(TRIES):
             yield from self._learn(legs)
             entry = LedgerEntry(pk=id, legs=list(legs), reverses=reverses)
-            token = secrets.token_hex(16)
             try:
-                yield from transacted(self.db, partial(self._fill, entry=entry, legs=legs), token=token)
+                if not (yield from token.transacted(partial(self._fill, entry=entry, legs=legs))):
+                    return (yield from self._posted(id))
             except TransactionCancelled as error:
                 taken = next(
                     (reason for reason in error.reasons if reason is not None and reason.label == "posting"), None
                 )
                 if taken is not None and isinstance(taken.error, AlreadyExists):
                     return _replayed(taken.item, legs, id, reverses)
-                broken = self._judge(error, legs, last=attempt == TRIES - 1)
-                if broken is not None and not (yield from self._came_after_all(token, broken, legs)):
-                    raise broken from error
-                continue
-            return Posted(id, entry.at, replayed=False)
+                self._judge(error, legs, last=attempt == TRIES - 1)
+            else:
+                return Posted(id, entry.at, replayed=False)
         raise AssertionError  # the last attempt has returned or raised
+
+    def _posted(self, id: str) -> Steps[Posted]:
+        """What this call has posted by a try that had counted as refused."""
+        entry: Any = yield self.db.require(LedgerEntry, id, consistent=True)
+        return Posted(id, entry.at, replayed=False)
 
     def _learn(self, legs: Legs) -> Steps[None]:
         """Find out which of the accounts were opened, and how."""
@@ -226,35 +242,8 @@ class Ledger:
             free = ~paths.closed.in_([True])  # true of a shard that is not there, too
             tx.update(LedgerBalance, place, currency, change, condition=free, upsert=True, label=account)
 
-    def _came_after_all(self, token: str, broken: InsufficientFunds, legs: Legs) -> Steps[bool]:
-        """Whether a copy of a posting that was refused for a bound was applied since; else none can be any more.
-
-        The balance may grow, and a copy that comes late would be applied then: so its token is used up, by a check.
-        """
-        currency = next(
-            currency for account, currency, _ in legs if self._is_bounded((account, currency), broken.account)
-        )
-        paths: Any = LedgerBalance
-
-        def fill(tx: Any) -> None:
-            tx.check(LedgerBalance, broken.account, currency, condition=paths.opened.in_([True]))
-
-        try:
-            yield from transacted(self.db, fill, token=token)
-        except TokenUsed as used:
-            if used.applied is None:
-                broken.outcome = Outcome.UNKNOWN
-            return used.applied is True
-        except DynamORMError:
-            broken.outcome = Outcome.UNKNOWN
-        return False
-
-    def _is_bounded(self, at: tuple[str, str], account: str) -> bool:
-        head = self._known.get(at)
-        return at[0] == account and head is not None and head.is_bounded
-
-    def _judge(self, error: TransactionCancelled, legs: Legs, *, last: bool) -> InsufficientFunds | None:
-        """What a posting was refused for; None where it may be right when it is tried again. Raises: what it cannot be."""
+    def _judge(self, error: TransactionCancelled, legs: Legs, *, last: bool) -> None:
+        """Go on where a refused posting may be right when it is tried again. Raises: what it was refused for."""
         reasons = [reason for reason in error.reasons if reason is not None]
         for reason in reasons:
             if reason.label == "reversal" and isinstance(reason.error, AlreadyExists):
@@ -266,17 +255,16 @@ class Ledger:
                 continue
             head = self._known.get(leg[:2])
             if head is not None and head.is_bounded:
-                return InsufficientFunds(
+                raise InsufficientFunds(
                     f"the posting would lead the account {leg[0]!r} past its bound",
                     account=leg[0],
                     operation=error.operation,
-                )
+                ) from error
             self._unopened.discard(leg[:2])  # it was opened since
             passing = True
         conflicts = any(reason.code == "TransactionConflict" for reason in reasons)
         if last or not (passing or conflicts):
             raise error
-        return None
 
 
 def _is_of(reason: Any, leg: tuple[str, str, int], known: dict[tuple[str, str], Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..money import Money
-from ..two_faces import Steps
+from ..two_faces import Pages, Steps
 from .items import BETWEEN, SHARDS, LedgerBalance, LedgerEntry, Verification
 
 Sums = dict[tuple[str, str], int]
@@ -53,31 +53,24 @@ def sums_of_entries(db: Any) -> Steps[tuple[Sums, int]]:
     """The sums of the legs of all postings, and how many postings there are."""
     paths: Any = LedgerEntry
     sums: Sums = {}
-    count, cursor = 0, None
-    while True:
-        query = db.model(LedgerEntry).filter(paths.kind == "posting").allow_scan().consistent()
-        page: Any = yield (query if cursor is None else query.cursor(cursor)).page()
+    count = 0
+    pages = Pages(db, db.model(LedgerEntry).filter(paths.kind == "posting").allow_scan().consistent())
+    while (page := (yield from pages.next())) is not None:
         for entry in page.items:
             count += 1
             for account, currency, cents in entry.legs:
                 sums[account, currency] = sums.get((account, currency), 0) + cents
-        cursor = page.cursor
-        if cursor is None:
-            return sums, count
+    return sums, count
 
 
 def _sums_of_balances(db: Any) -> Steps[Sums]:
     sums: Sums = {}
-    cursor = None
-    while True:
-        query = db.model(LedgerBalance).allow_scan().consistent()
-        page: Any = yield (query if cursor is None else query.cursor(cursor)).page()
+    pages = Pages(db, db.model(LedgerBalance).allow_scan().consistent())
+    while (page := (yield from pages.next())) is not None:
         for item in page.items:
             at = (item.account, item.currency)
             sums[at] = sums.get(at, 0) + item.balance
-        cursor = page.cursor
-        if cursor is None:
-            return sums
+    return sums
 
 
 def verified(db: Any) -> Steps[Verification]:

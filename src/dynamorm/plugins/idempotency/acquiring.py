@@ -25,6 +25,9 @@ from .values import decoded, has_mark, mark
 ROUNDS: Final = 50
 """How often a record is tried for at once while others change it under each request; then it counts as busy."""
 
+LOOKS: Final = 3
+"""How often the time is asked for again where one answer alone has told it, and this machine's clock shows another one."""
+
 TURN: Final = 0.25
 """Seconds between two looks at a record that is waited for, on average half of it."""
 
@@ -95,7 +98,11 @@ class Acquiring(Held):
         now = None if told.date is None else told.date * 1000
         unchanged = seen.unchanged(key, stored, told.at)
         same = has_mark(stored.ph, stored.nonce, self.options.payload)
-        verdict = machine.judge(stored, own, same=same is not False, now=now, unchanged=unchanged)
+        verdict, dateless = (
+            machine.judge(stored, own, same=same is not False, now=at, unchanged=unchanged) for at in (now, None)
+        )
+        if verdict is not dateless and not self._known.time.confirms(told):
+            return machine.READ, stored  # one Date alone ends no lease, and forgets nothing: another one must agree
         if verdict is Verdict.EXPIRED:
             new = self._fresh(own, stored.fence + 1)
             return machine.replace_expired(stored, new), new
@@ -128,6 +135,10 @@ class Acquiring(Held):
         self.mine, self._began = stored, self._records.monotonic()
         self._known.seen.forget(self.options.record_key)
         self._hold(stored.lease, asked)
+        for _ in range(LOOKS):
+            if self._known.time.is_doubted:
+                with suppress(DynamORMError):
+                    yield from self._send(machine.READ)
         meant = self._known.time.now(asked, self._records.wall()) + stored.dur
         if self._known.time.is_known and abs(meant - stored.lease) > 1_500:
             with suppress(DynamORMError):  # the next beat does it

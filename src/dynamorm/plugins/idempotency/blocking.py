@@ -50,20 +50,34 @@ class IdempotentOperation(Operation):
 
     def begin(self) -> None:
         """Have the key, or its answer: what entering the block does."""
-        self._run(self._execution.acquire())
-        if not self.replayed and self._execution.is_beating:
-            self._thread = Thread(target=self._beat, name="dynamorm-idempotent", daemon=True)
-            self._thread.start()
-        self._token = CURRENT.set(self)
+        execution = self._execution
+        try:
+            self._run(execution.acquire())
+            if not self.replayed and execution.is_beating:
+                self._thread = Thread(target=self._beat, name="dynamorm-idempotent", daemon=True)
+                self._thread.start()
+            self._token = CURRENT.set(self)
+        except BaseException:  # such as of a signal, which may come between any two lines
+            self.let_go()
+            raise
 
     def end(self, error: BaseException | None = None) -> None:
         """Commit, or keep what has failed, or give the key back: what leaving the block does."""
+        self._stop()
+        self._run(self._ended(error))
+
+    def let_go(self) -> None:
+        """Give the key back to others, for the block is not entered."""
+        self._stop()
+        with suppress(DynamORMError):
+            self._run(self._execution.release())
+
+    def _stop(self) -> None:
         self._over.set()
         if self._token is not None:
             with suppress(ValueError):  # the block is left in another context than it was entered in
                 CURRENT.reset(self._token)
             self._token = None
-        self._run(self._ended(error))
 
     def _beat(self) -> None:
         execution = self._execution
@@ -83,10 +97,13 @@ class Idempotent(Asked):
     _operation: IdempotentOperation | None = None
 
     def __enter__(self) -> IdempotentOperation:
-        operation = IdempotentOperation(self._records, self._of_block(), self._run)
-        operation.begin()
-        self._operation = operation
-        return operation
+        operation = self._operation = IdempotentOperation(self._records, self._of_block(), self._run)
+        try:
+            operation.begin()
+            return operation  # noqa: TRY300 - a signal may come before it
+        except BaseException:  # nobody will leave the block
+            operation.let_go()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

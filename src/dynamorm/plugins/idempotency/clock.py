@@ -7,12 +7,17 @@ time, and who reckons with them is never early where early would be wrong.
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from .machine import MARGIN_MS, Stored
 
 MOST_SEEN: Final = 1_000
 """Records that are remembered: the one that was seen longest ago gives way."""
+
+AGREES: Final = 1.5
+"""Seconds by which this machine's clock may be away from a Date that it still agrees with."""
+
+Bounds: TypeAlias = tuple[float, float]
 
 
 class Told(Protocol):
@@ -26,39 +31,68 @@ class Told(Protocol):
 
 
 class ServiceTime:
-    """What the service's clock shows at a monotonic time. One per database; safe to share between threads."""
+    """What the service's clock shows at a monotonic time. One per database; safe to share between threads.
+
+    One Date alone is not believed: it counts when another one, or this machine's clock, agrees with it. One that contradicts
+    what is known counts when the next contradiction agrees with it: a clock was set, or this machine has slept.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._least: float | None = None  # what is to be added to the monotonic time: at least, and at most
-        self._most = 0.0
+        self._bounds: Bounds | None = None  # what is to be added to the monotonic time: at least, and at most
+        self._rival: Bounds | None = None
+        self._is_sure = False
 
     @property
     def is_known(self) -> bool:
-        """Whether an answer has told it."""
-        return self._least is not None
+        """Whether answers have told it."""
+        return self._is_sure
 
-    def learn(self, told: Told) -> None:
-        """Look at the Date of an answer."""
-        if told.date is None:
+    @property
+    def is_doubted(self) -> bool:
+        """Whether one answer has told it, and this machine's clock shows another time."""
+        return self._bounds is not None and not self._is_sure
+
+    def learn(self, told: Told, wall: float | None = None) -> None:
+        """Look at the Date of an answer; ``wall`` is what this machine's clock shows as it comes."""
+        found = _bounds(told)
+        if found is None:
             return
-        least, most = told.date - told.at, told.date + 1 - told.asked
+        is_sure = wall is not None and found[0] - AGREES <= wall - told.at <= found[1] + AGREES
         with self._lock:
-            # What contradicts is newer: a clock was set, or this machine has slept.
-            if self._least is None or least > self._most or most < self._least:
-                self._least, self._most = least, most
+            for other in (self._bounds, self._rival):
+                if other is not None and _meet(found, other):
+                    self._bounds = max(found[0], other[0]), min(found[1], other[1])
+                    self._rival, self._is_sure = None, True
+                    return
+            if self._is_sure or (self._bounds is not None and not is_sure):
+                self._rival = found
             else:
-                self._least, self._most = max(self._least, least), min(self._most, most)
+                self._bounds, self._is_sure = found, is_sure
+
+    def confirms(self, told: Told) -> bool:
+        """Whether the Date of an answer is that of others, too."""
+        found, bounds = _bounds(told), self._bounds
+        return self._is_sure and found is not None and bounds is not None and _meet(found, bounds)
 
     def now(self, monotonic: float, wall: float) -> int:
-        """Milliseconds since 1970, never later than the service's time; before an answer has told it, this machine's."""
-        least = self._least
-        return int((wall if least is None else monotonic + least) * 1000)
+        """Milliseconds since 1970, never later than the service's time; before answers have told it, this machine's."""
+        bounds = self._bounds if self._is_sure else None
+        return int((wall if bounds is None else monotonic + bounds[0]) * 1000)
 
     def until(self, lease: int, asked: float, length: int) -> float:
         """The monotonic time until which nobody takes a lease with this end, that was asked for at ``asked``."""
         by_length = asked + length / 1000
-        return by_length if self._least is None else min(by_length, (lease + MARGIN_MS) / 1000 - self._most)
+        bounds = self._bounds if self._is_sure else None
+        return by_length if bounds is None else min(by_length, (lease + MARGIN_MS) / 1000 - bounds[1])
+
+
+def _bounds(told: Told) -> Bounds | None:
+    return None if told.date is None else (told.date - told.at, told.date + 1 - told.asked)
+
+
+def _meet(one: Bounds, other: Bounds) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
 
 
 class Sightings:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 from dynamorm.effects import Call, Flow
-from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown, StepUnknown, ValidationError
+from dynamorm.errors import DynamORMError, ExecutionLost, Outcome, OutcomeUnknown, StepUnknown, ValidationError
 
 from . import machine
 from .acquiring import ROUNDS, Acquiring
-from .held import lost
+from .held import forked, lost
 from .machine import Stored
 from .values import decoded, encoded
 
@@ -57,7 +57,11 @@ class Execution(Acquiring):
             self.away -= 1  # it has ended; one that is interrupted may go on
             raise
         self.away -= 1
-        data = encoded(result, f"the result of the step {name}")
+        try:
+            data = encoded(result, f"the result of the step {name}")
+        except ValidationError as error:
+            error.outcome = Outcome.UNKNOWN  # the step itself was run
+            raise
         if sum(map(len, mine.rp.values())) + len(data) > MAX_STEPS:
             raise ValidationError(
                 f"the results of all steps of an operation have at most {MAX_STEPS} bytes together: let the step {name} give"
@@ -124,6 +128,7 @@ class Execution(Acquiring):
 
     def commit(self, answer: bytes, blocks: Sequence[Any]) -> Flow[None]:
         """Apply all that was recorded, with the answer. Raises: ExecutionLost; as a transaction does."""
+        self._check_process()
         if self.lost and not self.is_lost:
             with suppress(DynamORMError):  # the commit itself shows whose the record is
                 yield from self.beat()
@@ -145,8 +150,7 @@ class Execution(Acquiring):
             told = yield from self._refused(error)
         self.is_over = True
         if not told.applied and not self._has_ended(told, machine.COMMITTED):
-            self.is_lost = True
-            raise lost("nothing was applied")
+            raise self._lost_at_end(told, "nothing was applied")
 
     def _refused(self, error: DynamORMError) -> Flow[Any]:
         """The writes of the operation were refused: no copy of them may be applied after that was said.
@@ -158,23 +162,39 @@ class Execution(Acquiring):
             told = yield from self._send(machine.release(self._ours(), self._times()))
         except DynamORMError:
             error.outcome = Outcome.UNKNOWN
-        if told is not None and not told.applied and self._has_ended(told, machine.COMMITTED):
-            return told
+        if told is not None and not told.applied:
+            if self._has_ended(told, machine.COMMITTED):
+                return told
+            if not self._is_same_run(told):
+                error.outcome = Outcome.UNKNOWN
         raise error
 
     def fail(self, answer: bytes) -> Flow[None]:
         """Keep a failure for good. Raises: ExecutionLost."""
+        self._check_process()
         change = machine.end(self._ours(), machine.FAILED, answer, self._times())
         told = yield from self._send(change)
         self.is_over = True
         if not told.applied and not self._has_ended(told, machine.FAILED):
-            self.is_lost = True
-            raise lost("nothing was kept")
+            raise self._lost_at_end(told, "nothing was kept")
+
+    def _check_process(self) -> None:
+        """Leave the end to the process that began. Raises: ExecutionLost."""
+        if self.is_forked:
+            self.is_over = self.is_lost = True
+            raise forked()
+
+    def _lost_at_end(self, told: Any, what: str) -> ExecutionLost:
+        """The error of an end that was refused: ``what`` is known only while the record of this run is there."""
+        self.is_lost = True
+        if self._is_same_run(told):
+            return lost(what)
+        return lost("its record is gone, and with it what became of this end", Outcome.UNKNOWN)
 
     def release(self) -> Flow[None]:
         """Give the record to nobody, where this execution has it and nothing of it is under way."""
         self.is_over = True
-        if not (self.replayed or self.away or self.mine is None):
+        if not (self.replayed or self.away or self.mine is None or self.is_forked):
             yield from self._release()
 
     def _release(self) -> Flow[None]:

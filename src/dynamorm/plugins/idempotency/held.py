@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -72,11 +73,17 @@ class Held:
         self.is_over: bool = False
         self._began: float = 0.0
         self._taken: set[str] = set()
+        self._process = os.getpid()
 
     @property
     def lost(self) -> bool:
         """Whether somebody else has the record, or may have it by now."""
-        return self.is_lost or (not self.is_over and self._records.monotonic() >= self.until)
+        return self.is_lost or self.is_forked or (not self.is_over and self._records.monotonic() >= self.until)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process is a copy of the one that began: both know the owner of the record, and one of them ends it."""
+        return os.getpid() != self._process
 
     @property
     def is_beating(self) -> bool:
@@ -118,6 +125,8 @@ class Held:
         """Refuse what an execution cannot do any more. Raises: AlreadyDone, ExecutionLost, ValidationError."""
         if self.replayed:
             raise AlreadyDone(f"this operation was done before, so it cannot {what}: its answer is in op.response")
+        if self.is_forked:
+            raise forked()
         if self.is_lost:
             raise lost("nothing of this was done")
         if self.is_over or self.mine is None:
@@ -130,7 +139,7 @@ class Held:
 
     def _told(self, flow: Flow[Any]) -> Flow[Any]:
         told = yield from flow
-        self._known.time.learn(told)
+        self._known.time.learn(told, self._records.wall())
         return told
 
     def _ours(self) -> Stored:
@@ -147,10 +156,23 @@ class Held:
         stored, mine = None if told.item is None else Stored.of(told.item), self._ours()
         return stored is not None and stored.is_of(mine.own, mine.fence) and stored.st == state
 
+    def _is_same_run(self, told: Any) -> bool:
+        """Whether a refusal shows the record of this run, whoever has it: one that was committed stays so, and is replaced by another run."""
+        stored = None if told.item is None else Stored.of(told.item)
+        return stored is not None and stored.nonce == self._ours().nonce
+
     def _times(self) -> Times:
         options = self.options
         now = self._known.time.now(self._records.monotonic(), self._records.wall())
         return Times(now, options.lease_ms, options.retention_ms)
+
+
+def forked() -> ExecutionLost:
+    """The error of a process that was forked within the block of an operation."""
+    return ExecutionLost(
+        "this process was forked within the block of the operation, which belongs to the one that began it: nothing of this was done",
+        outcome=Outcome.NOT_APPLIED,
+    )
 
 
 def lost(what: str, outcome: Outcome = Outcome.NOT_APPLIED) -> ExecutionLost:

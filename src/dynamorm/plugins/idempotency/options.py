@@ -107,7 +107,7 @@ def _check_text(name: str, value: Any, most: int) -> None:
 
 def _retention(scope: str, given: float | timedelta) -> float:
     seconds = check_seconds("retention", given, 1.0, MAX_RETENTION)
-    if scope != WEBHOOK:
+    if scope != WEBHOOK and not scope.startswith(f"{WEBHOOK}:"):
         return seconds
     if seconds == RETENTION:  # what is there where nothing was said
         return WEBHOOK_RETENTION

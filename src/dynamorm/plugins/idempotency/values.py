@@ -27,6 +27,9 @@ DEPTH: Final = 64
 LONGEST_INT: Final = 4096
 """Bits of an int: Python itself refuses to write one of many thousands."""
 
+MOST_DIGITS: Final = 390
+"""Digits of the minor units of Money: it is read again with up to 400."""
+
 KNOWN: Final = (
     "None, bool, int, float, str, bytes, Decimal, datetime, date, UUID, Money, list, tuple, and dict with texts as keys"
 )
@@ -44,7 +47,7 @@ def decoded(data: bytes) -> Any:
     """The answer that was stored. Raises: IntegrityError."""
     try:
         return _untagged(read(data))
-    except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, ImportError):
+    except (ValueError, ArithmeticError, TypeError, KeyError, AttributeError, ImportError, ValidationError):
         raise IntegrityError("a stored answer of an idempotent operation cannot be read") from None
 
 
@@ -87,7 +90,7 @@ def _tagged(value: Any, what: str, depth: int, *, ordered: bool) -> Tagged:
         if isinstance(value, kind):
             return {tag: form(value, what, ordered=ordered)}
     if _is_money(type(value)):
-        return {"M": [str(value.amount), value.currency]}
+        return {"M": _money_form(value, what)}
     raise ValidationError(f"{what} holds a {type(value).__name__}; what can be kept is {KNOWN}", field=what)
 
 
@@ -126,7 +129,10 @@ def _decimal(value: Decimal, what: str, *, ordered: bool) -> str:
 def _time(value: datetime, what: str, *, ordered: bool) -> str:
     if value.utcoffset() is None:
         raise ValidationError(f"{what} holds a datetime without a time zone", field=what)
-    return (value.astimezone(UTC) if ordered else _with_plain_zone(value)).isoformat()
+    try:
+        return (value.astimezone(UTC) if ordered else _with_plain_zone(value)).isoformat()
+    except OverflowError:
+        raise ValidationError(f"{what} holds a datetime that UTC has no year for", field=what) from None
 
 
 def _with_plain_zone(value: datetime) -> datetime:
@@ -150,8 +156,18 @@ def _is_money(kind: type[Any]) -> bool:
     return kind.__name__ == "Money" and kind.__module__.startswith("dynamorm.payments")
 
 
+def _money_form(value: Any, what: str) -> list[str]:
+    if abs(value.cents) >= 10**MOST_DIGITS:
+        raise ValidationError(f"{what} holds Money of more than {MOST_DIGITS} digits", field=what)
+    return [str(value.amount), value.currency]
+
+
 def _money(parts: list[str]) -> Any:
-    return import_module("dynamorm.payments").Money(*parts)
+    """Money that was kept: also of a currency that was withdrawn since, or of a size that an int64 does not hold."""
+    text, currency = parts
+    kind, amount = import_module("dynamorm.payments").Money, Decimal(text)
+    money = kind(amount, currency, historic=True, wide=True)
+    return money if abs(money.cents) >= 2**63 else kind(amount, currency, historic=True)
 
 
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
