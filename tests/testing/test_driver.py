@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import zlib
 
@@ -199,6 +200,19 @@ def test_places_of_a_limiter_are_waited_for_in_order_on_the_fake_clock():
     driver.run(single(Gather([flow(number) for number in range(5)], 5)))
     assert order == [(0, 0.0), (1, 0.0), (2, 10.0), (3, 10.0), (4, 20.0)]
     assert (limiter.held, limiter.waiting) == (0, 0)
+
+
+def test_who_waits_for_a_place_is_not_collected_as_garbage():
+    driver, limiter, order = ScriptedDriver(), Limiter(1), []
+
+    def flow(number):
+        with (yield Acquire(limiter)):
+            yield Sleep(1)
+            gc.collect()
+            order.append(number)
+
+    driver.run(single(Gather([flow(number) for number in range(4)], 4)))
+    assert order == [0, 1, 2, 3]
 
 
 def test_a_place_of_a_limiter_that_comes_too_late():

@@ -60,6 +60,8 @@ class ScriptedDriver:
         self._decide = script if callable(script) else _in_turn(iter(script))
         self._queue: list[tuple[float, int, _Task, Any, BaseException | None]] = []
         self._order = 0
+        # Nobody else refers to what waits for a place: a permit that is lost has given its turn up.
+        self._turns: set[_Turn] = set()
 
     def run(self, flow: Flow[Any]) -> Any:
         """Drive ``flow`` to its end and return its result."""
@@ -94,15 +96,17 @@ class ScriptedDriver:
                 self._wake(second, 0.0)
             return
         if value.__class__ is _Turn:
-            if value.ended:
+            turn = value
+            if turn.ended:
                 return
-            if value.permit.take():
-                value.ended, value = True, value.permit
-            elif self.clock.monotonic() >= value.end:
-                value.ended, error = True, value.late()
-                value.permit.release()
+            if turn.permit.take():
+                turn.ended, value = True, turn.permit
+            elif self.clock.monotonic() >= turn.end:
+                turn.ended, error = True, turn.late()
+                turn.permit.release()
             else:
                 return
+            self._turns.discard(turn)
         try:
             effect = task.flow.send(value) if error is None else task.flow.throw(error)
         except StopIteration as stop:
@@ -167,6 +171,7 @@ class ScriptedDriver:
             return
         seconds, late = limit_of(effect)
         turn = _Turn(permit, self.clock.monotonic() + seconds, late)
+        self._turns.add(turn)
         permit.ring = lambda: self._wake(task, 0.0, turn)
         if seconds < inf:
             self._wake(task, seconds, turn)
@@ -208,7 +213,7 @@ class _Task:
         self.error: BaseException | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Turn:
     """A flow that waits for a place, and looks whether it is its turn."""
 
