@@ -29,6 +29,8 @@ LEASE: Final = 30.0
 """Seconds for which a key is held where nobody tells how long the function has left."""
 
 WEBHOOK_LEAST: Final = 4 * 86_400.0
+"""Seconds for which a webhook is remembered at least: senders repeat one for days."""
+
 WEBHOOK_RETENTION: Final = 30 * 86_400.0
 SQS_RETENTION: Final = 14 * 86_400.0
 """Seconds for which an event is remembered: senders of webhooks repeat for days, and SQS keeps a message for up to 14 days.

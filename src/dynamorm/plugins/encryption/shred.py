@@ -77,9 +77,10 @@ def shredded(plugin: EncryptionPlugin, *, tenant: str | None, subject: Any, ring
 
 def _named(tenant: str | None, subject: Any, ring: str | None) -> str:
     """What was to be shredded, without a value."""
-    what = "this subject" if subject is not None else "this tenant"
     where = "" if ring is None else f" in the ring {ring}"
-    return f"{what} of {'the tenant' if tenant else 'no tenant'}{where}" if subject is not None else f"{what}{where}"
+    if subject is None:
+        return f"this tenant{where}"
+    return f"this subject of {'the tenant' if tenant else 'no tenant'}{where}"
 
 
 def _left_over(fields: list[EncryptedField]) -> tuple[str, ...]:
