@@ -4,43 +4,42 @@ Ids of two sources may be equal, so each handler has a scope of its own: ``scope
 name of the function, with that of the Lambda function. Name it yourself where functions are renamed: an event that comes again
 under another scope is a new one.
 
-They are for a blocking `DB`, as functions of Lambda are. In Lambda a key is held for as long as the function has left, and is not
-renewed: a process that is frozen renews nothing.
+Of an `AsyncDB` the function is a coroutine function, or a plain one that does not block, and what the decorator gives is awaited. Lambda
+itself awaits nothing: there call it by the loop that the database belongs to, ``loop.run_until_complete(handler(event, context))``.
+
+In Lambda a key is held for as long as the function has left, and is not renewed: a process that is frozen renews nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
-from hashlib import sha256
-from pathlib import Path
+from inspect import iscoroutinefunction
 from typing import Any, Final, TypeAlias
 
-from dynamorm import DB
+from dynamorm import DB, AsyncDB
 from dynamorm.errors import ConfigError, KeyReused, ValidationError
-from dynamorm.log import interrupts, logger
+from dynamorm.log import close_coroutine, interrupts, is_cancellation, logger
+from dynamorm.plugins.idempotency import webhook_retention
 
-Event: TypeAlias = Any
+from .events import Event, Scope, group_of, id_of, message_body, message_id, records_of, scope_of
+from .two_faces import Steps, is_async, on_both, shown_as, within
+
 Handler: TypeAlias = Callable[..., Any]
-Scope: TypeAlias = str | Callable[[Event], str]
 
 LEASE: Final = 30.0
 """Seconds for which a key is held where nobody tells how long the function has left."""
 
-WEBHOOK_LEAST: Final = 4 * 86_400.0
-"""Seconds for which a webhook is remembered at least: senders repeat one for days."""
-
-WEBHOOK_RETENTION: Final = 30 * 86_400.0
 SQS_RETENTION: Final = 14 * 86_400.0
-"""Seconds for which an event is remembered: senders of webhooks repeat for days, and SQS keeps a message for up to 14 days.
+"""Seconds for which a message is remembered: SQS keeps it for up to 14 days.
 
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 """
 
 
 def lambda_handler(
-    db: DB,
+    db: DB | AsyncDB,
     /,
     *,
     key: Callable[[Event], str],
@@ -54,8 +53,8 @@ def lambda_handler(
     What it returns is kept, and returned again for an event with the same key. ``key`` and ``payload`` are functions of the event;
     without ``payload`` it is the whole event. ``scope`` says of what the keys are.
 
-    Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``. The function raises
-    what the operation does: Lambda tries again then.
+    Raises: ConfigError for what is no database, for a coroutine function with a blocking one, and for a function without a name of its
+    own that has no ``scope``. The function raises what the operation does: Lambda tries again then.
 
     Example::
 
@@ -68,30 +67,27 @@ def lambda_handler(
     _check(db)
 
     def decorated(handler: Handler) -> Handler:
-        scoped = _scope("lambda", handler, scope)
+        scoped = _scoped(db, "lambda", handler, scope)
 
-        @wraps(handler)
-        def handle(event: Event, context: Any) -> Any:
-            of = event if payload is None else payload(event)
-            with db.idempotent(
+        @on_both
+        def handled(_: Any, event: Event, context: Any) -> Steps[Any]:
+            operation = db.idempotent(
                 key(event),
-                payload=of,
+                payload=event if payload is None else payload(event),
                 scope=scoped(event, context),
                 retention=retention,
                 final=final,
                 **_times(context),
-            ) as op:
-                if not op.replayed:
-                    op.respond(handler(op, event, context))
-            return op.response
+            )
+            return (yield from _answered(db, operation, handler, event, context))
 
-        return handle
+        return shown_as(db, handler, lambda event, context=None: handled(db, event, context))
 
     return decorated
 
 
 def sqs_handler(
-    db: DB,
+    db: DB | AsyncDB,
     /,
     *,
     key: Callable[[Event], str] | None = None,
@@ -107,9 +103,11 @@ def sqs_handler(
     elsewhere, or whose outcome is not known, has failed and comes again. ``key`` is a function of the record (left out: its
     ``messageId``), and ``payload`` likewise (its ``body``). A key that comes with another payload goes to ``on_reused(record, error)``,
     which takes it off the queue; left out, it is reported until the queue gives it to its dead letters. ``scope`` says of what
-    the keys are.
+    the keys are. A message without a ``messageId`` cannot be named: where it has failed, ``itemIdentifier`` is empty, by which Lambda
+    takes the whole batch for failed, so that nothing is lost, and what was done is not done again.
 
-    Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``.
+    Raises: ConfigError for what is no database, for a coroutine function with a blocking one, and for a function without a name of its
+    own that has no ``scope``. The function: ValidationError for an event that is no batch of messages.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 
@@ -121,70 +119,71 @@ def sqs_handler(
                 tx.create(Payment(**json.loads(record["body"])))
     """
     _check(db)
-    key_of = _message_id if key is None else key
-    payload_of = _message_body if payload is None else payload
+    key_of = message_id if key is None else key
+    payload_of = message_body if payload is None else payload
 
     def decorated(handler: Callable[[Any, Event], Any]) -> Handler:
-        scoped = _scope("sqs", handler, scope)
+        scoped = _scoped(db, "sqs", handler, scope)
 
-        def once(record: Event, context: Any) -> None:
+        def once(record: Event, context: Any) -> Steps[None]:
             of = scoped(record, context)
             options = {"payload": payload_of(record), "scope": of, "retention": retention, **_times(context)}
             try:
-                with db.idempotent(key_of(record), **options) as op:
-                    if not op.replayed:
-                        op.respond(handler(op, record))
+                yield from _answered(db, db.idempotent(key_of(record), **options), handler, record)
             except KeyReused as error:
                 if on_reused is None:
                     raise
-                on_reused(record, error)
+                yield on_reused(record, error)
 
-        @wraps(handler)
-        def handle(event: Event, context: Any = None) -> dict[str, list[dict[str, str]]]:
-            return _in_turn(event, lambda record: once(record, context))
+        @on_both
+        def handled(_: Any, event: Event, context: Any) -> Steps[dict[str, list[dict[str, str]]]]:
+            return (yield from _in_turn(event, lambda record: once(record, context)))
 
-        return handle
+        return shown_as(db, handler, lambda event, context=None: handled(db, event, context))
 
     return decorated
 
 
-def _in_turn(event: Event, once: Callable[[Event], None]) -> dict[str, list[dict[str, str]]]:
+def _in_turn(event: Event, once: Callable[[Event], Steps[None]]) -> Steps[dict[str, list[dict[str, str]]]]:
     """Handle each record; those that have failed, and of their groups those behind them, as Lambda wants to be told."""
     failed: list[dict[str, str]] = []
     stopped: set[str] = set()
-    for record in event["Records"]:
+    for record in records_of(event):
         group = None
         try:
-            group = _group(record)
+            group = group_of(record)
             if group is None or group not in stopped:
-                once(record)
+                yield from once(record)
                 continue
         except BaseException as error:
-            if interrupts(error):
+            if interrupts(error) or isinstance(error, GeneratorExit) or _is_cancelled(error):
                 raise
             logger.warning("a message of SQS has failed: %s", type(error).__name__, exc_info=True)
-        failed.append({"itemIdentifier": record["messageId"]})
+        failed.append({"itemIdentifier": id_of(record)})
         if group is not None:
             stopped.add(group)
     return {"batchItemFailures": failed}
 
 
 def webhook_handler(
-    db: DB,
+    db: DB | AsyncDB,
     /,
     *,
     key: Callable[[Event], str],
     payload: Callable[[Event], Any] | None = None,
     scope: Scope | None = None,
-    retention: float | timedelta = WEBHOOK_RETENTION,
+    retention: float | timedelta | None = None,
     final: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Callable[[Callable[[Any, Event], Any]], Callable[[Event], Any]]:
-    """A decorator of a function that is given each webhook once, ``handler(op, event)``; what it returns is kept for 30 days.
+    """A decorator of a function that is given each webhook once, ``handler(op, event)``; what it returns is kept.
+
+    It is kept for 30 days, or for ``retention``, which is 4 days at least.
 
     ``key`` gives the sender's id of the event, of one whose signature was checked. Without ``payload`` only the id counts: a
     sender may add members to an event that it repeats. ``scope`` is the sender; of several it is a function of the event.
 
-    Raises: ConfigError for what is no DB, and for a function without a name of its own that has no ``scope``; ValidationError for a
+    Raises: ConfigError for what is no database, for a coroutine function with a blocking one, and for a function without a name of its
+    own that has no ``scope``; ValidationError for a
     retention below 4 days.
 
     Example::
@@ -197,68 +196,59 @@ def webhook_handler(
     _check(db)
 
     def decorated(handler: Callable[[Any, Event], Any]) -> Callable[[Event], Any]:
-        scoped = _scope("webhook", handler, scope)
-        if (retention.total_seconds() if isinstance(retention, timedelta) else retention) < WEBHOOK_LEAST:
-            raise ValidationError(
-                f"retention of a webhook is {WEBHOOK_LEAST:.0f} or more seconds (4 days), for senders repeat one as long",
-                field="retention",
-            )
+        scoped = _scoped(db, "webhook", handler, scope)
+        lasting = webhook_retention() if retention is None else webhook_retention(retention)
 
-        @wraps(handler)
-        def handle(event: Event) -> Any:
+        @on_both
+        def handled(_: Any, event: Event) -> Steps[Any]:
             of = None if payload is None else payload(event)
-            of_sender = scoped(event, None)
-            with db.idempotent(key(event), payload=of, scope=of_sender, retention=retention, final=final) as op:
-                if not op.replayed:
-                    op.respond(handler(op, event))
-            return op.response
+            operation = db.idempotent(key(event), payload=of, scope=scoped(event, None), retention=lasting, final=final)
+            return (yield from _answered(db, operation, handler, event))
 
-        return handle
+        return shown_as(db, handler, lambda event: handled(db, event))
 
     return decorated
 
 
 def _check(db: Any) -> None:
-    if not isinstance(db, DB):
-        raise ConfigError(f"a handler is for a blocking DB, not {type(db).__name__}: DB(config)")
+    if not isinstance(db, (DB, AsyncDB)):
+        raise ConfigError(f"a handler is for a DB or an AsyncDB, not {type(db).__name__}: DB(config)")
 
 
-def _scope(kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
-    """What gives the scope of an event: no two handlers, and no two sources, have one in common. Raises: ConfigError."""
-    name = _name(handler)
-    if "<" in name if given is None else not (callable(given) or isinstance(given, str)):
+def _scoped(db: Any, kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
+    """What gives the scope of an event to a handler. Raises: ConfigError."""
+    if iscoroutinefunction(handler) and not is_async(db):
         raise ConfigError(
-            f"a {kind} handler has a scope of its own, and a function within another one, or without a name, does not tell it:"
-            ' give scope="stripe", or a function of the event that gives a text'
+            f"a {kind} handler of a blocking DB is a plain function; a coroutine function is for an AsyncDB"
         )
-
-    def scoped(event: Event, context: Any) -> str:
-        if given is None:
-            function = getattr(context, "function_name", None)
-            return _short(kind, f"{function}/{name}" if isinstance(function, str) else name)
-        found = given(event) if callable(given) else given
-        if not isinstance(found, str) or not found:
-            raise ValidationError("the scope of an event is a text of 1 or more characters", field="scope")
-        return _short(kind, found)
-
-    return scoped
+    return scope_of(kind, handler, given)
 
 
-def _name(handler: Any) -> str:
-    """The full name of a function; that of its file stands for a module that was started as the program."""
-    module, name = getattr(handler, "__module__", None), getattr(handler, "__qualname__", None)
-    if not (isinstance(module, str) and isinstance(name, str)):
-        return "<without a name>"
-    code = getattr(handler, "__code__", None)
-    if module == "__main__" and code is not None:
-        module = Path(code.co_filename).stem
-    return f"{module}.{name}"
+def _answered(db: Any, operation: Any, handler: Handler, *given: Any) -> Steps[Any]:
+    """Run a handler as an operation, or not where that was done before; its answer."""
+
+    def work(op: Any) -> Steps[Any]:
+        if not op.replayed:
+            answer: Any = yield handler(op, *given)
+            if close_coroutine(answer):
+                raise ValidationError("a handler of a blocking DB is a plain function, and this one gave a coroutine")
+            op.respond(answer)
+        return op
+
+    op: Any = yield from within(db, operation, work)
+    return op.response
 
 
-def _short(kind: str, name: str) -> str:
-    """A scope of at most 64 characters."""
-    scope = f"{kind}:{name}"
-    return scope if len(scope) <= 64 else f"{kind}:{sha256(name.encode()).hexdigest()[:40]}"
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether the task that handles is cancelled; a handler that raises such an error by itself has failed."""
+    if not is_cancellation(error):
+        return False
+    asyncio: Any = sys.modules.get("asyncio")  # who cancels has imported it, and blocking code need not
+    try:
+        task = None if asyncio is None else asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _times(context: Any) -> dict[str, float]:
@@ -267,23 +257,3 @@ def _times(context: Any) -> dict[str, float]:
     if left is None:
         return {"lease": LEASE}
     return {"lease": min(max(left() / 1000, 1.0), 3_600.0), "max_run": 0.0}
-
-
-def _message_id(record: Event) -> str:
-    return str(record["messageId"])
-
-
-def _message_body(record: Event) -> Any:
-    return record["body"]
-
-
-def _group(record: Event) -> str | None:
-    """The group of a message of a FIFO queue, which keeps its order."""
-    attributes = record.get("attributes")
-    if not isinstance(attributes, Mapping):
-        return None
-    group = attributes.get("MessageGroupId")
-    if group is not None and not isinstance(group, str):
-        raise ValidationError("MessageGroupId of a message is a text")
-    # A standard queue may have groups too, which say nothing about the order.
-    return group if str(record.get("eventSourceARN", "")).endswith(".fifo") else None

@@ -65,17 +65,39 @@ async def _awaited(steps: Steps[Any]) -> Any:
             failed = error
 
 
-def transacted(db: Any, fill: Callable[[Any], None], *, token: str | None = None) -> Steps[None]:
-    """Apply what ``fill(tx)`` writes in one transaction."""
-    tx = db.transaction(token=token)
-    enter, leave = (tx.__aenter__, tx.__aexit__) if is_async(db) else (tx.__enter__, tx.__exit__)
-    yield enter()
+def within(db: Any, block: Any, work: Callable[[Any], Steps[R]]) -> Steps[R]:
+    """What ``with block as inner: work(inner)`` is, on either face; what ``work`` gives."""
+    enter, leave = (block.__aenter__, block.__aexit__) if is_async(db) else (block.__enter__, block.__exit__)
+    inner: Any = yield enter()
     try:
-        fill(tx)
+        result = yield from work(inner)
     except BaseException as error:
         yield leave(type(error), error, error.__traceback__)
         raise
     yield leave(None, None, None)
+    return result
+
+
+def transacted(db: Any, fill: Callable[[Any], None], *, token: str | None = None) -> Steps[None]:
+    """Apply what ``fill(tx)`` writes in one transaction."""
+
+    def filled(tx: Any) -> Steps[None]:
+        fill(tx)
+        yield from ()
+
+    yield from within(db, db.transaction(token=token), filled)
+
+
+def shown_as(db: Any, function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call`` under the name of ``function``: of an `AsyncDB` a coroutine function, which frameworks know by that."""
+    if not is_async(db):
+        return wraps(function)(call)
+
+    @wraps(function)
+    async def awaited(*args: Any, **named: Any) -> Any:
+        return await call(*args, **named)
+
+    return awaited
 
 
 class Pages:

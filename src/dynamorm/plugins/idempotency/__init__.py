@@ -6,6 +6,7 @@
 from .aio import AsyncIdempotent, AsyncIdempotentOperation
 from .blocking import Idempotent, IdempotentOperation
 from .operation import CURRENT
+from .options import webhook_retention
 from .record import record_model
 from .unprotected import UnprotectedWrites
 
@@ -17,4 +18,5 @@ __all__ = [
     "IdempotentOperation",
     "UnprotectedWrites",
     "record_model",
+    "webhook_retention",
 ]

@@ -111,6 +111,15 @@ def _retention(scope: str, given: float | timedelta) -> float:
         return seconds
     if seconds == RETENTION:  # what is there where nothing was said
         return WEBHOOK_RETENTION
+    return webhook_retention(seconds)
+
+
+def webhook_retention(given: float | timedelta = WEBHOOK_RETENTION) -> float:
+    """For how many seconds a webhook is remembered: 30 days where nothing is said. Raises: ValidationError below 4 days.
+
+    Example: ``webhook_retention(timedelta(days=7))``
+    """
+    seconds = check_seconds("retention", given, 1.0, MAX_RETENTION)
     if seconds < WEBHOOK_LEAST:
         raise ValidationError(
             f"retention of a webhook is {WEBHOOK_LEAST:.0f} or more seconds (4 days), for senders repeat one as long; left out"
