@@ -48,7 +48,7 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .models.schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part
+from .models.schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part, tenant_prefix
 from .models.schema.rules import ReadRule, ScopeRule, WriteRule
 from .models.schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
@@ -120,6 +120,7 @@ __all__ = [
     "refusal",
     "remaining",
     "service_error",
+    "tenant_prefix",
     "without_values",
 ]
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dynamorm import Attr, Model, partition_key
 from dynamorm.errors import NotFound, TransactionCancelled, ValidationError
 from dynamorm.payments import Outbox, verify_webhook
-from dynamorm.payments.outbox import PAGE, SHARDS
-from dynamorm.payments.outbox_items import SCHEDULE, OutboxEvent, OutboxQueue, answer_of
+from dynamorm.payments.outbox.items import SCHEDULE, SHARDS, OutboxEvent, OutboxQueue, answer_of
+from dynamorm.payments.outbox.outbox import PAGE
 from tests.payments.test_webhooks import SECRET
 
 
@@ -36,12 +36,16 @@ class Clock:
 
 
 class Called:
-    """An outbox in the blocking way, on either face, that looks at the events of one test alone."""
+    """An outbox in the blocking way, on either face, that looks at the events of one test alone.
 
-    def __init__(self, db, call, prefix, **options):
+    ``ahead`` is by how much the service's clock is ahead of this one, as ``dates`` of its answers have told.
+    """
+
+    def __init__(self, db, call, prefix, *, ahead=0.0, dates=1, **options):
         self.clock, self.prefix, self._db, self._call = Clock(), prefix, db, call
         self.inner = Outbox(db.inner, now=self.clock, **options)
         self.inner._monotonic = self.clock
+        self.inner._clock.gauges = lambda: {"clock_skew_seconds": ahead, "clock_samples": dates}
         self.got = []
 
     def add(self, body, key="k"):
@@ -235,7 +239,8 @@ def test_a_deliverer_whose_clock_is_wrong_takes_no_lease(outbox, db, call, key, 
     class Killed(BaseException):
         pass
 
-    holder, other = Called(db, call, key), Called(db, call, key)
+    holder, other = (Called(db, call, key, dates=0) for _ in range(2))
+    outbox.inner._clock.gauges = dict
     holder.clock.now += 7_200
     other.clock.now += minutes * 60
     outbox.add("a")
@@ -248,21 +253,75 @@ def test_a_deliverer_whose_clock_is_wrong_takes_no_lease(outbox, db, call, key, 
     assert other.run().delivered == 1
 
 
-def test_a_process_that_looks_once_takes_a_lease_that_ended_long_ago(outbox, db, call, key):
+@pytest.mark.parametrize(
+    ("holds", "looks", "waits"),
+    [
+        (1, 1, (61, 3, 2)),  # one Date each, which the clocks agree with: 5 seconds after the end
+        (1, 0, (61, 590, 20)),  # who looks knows no Date: its clock may be 5 minutes off
+        (0, 1, (61, 590, 20)),  # so may have been that of who took the lease
+    ],
+)
+def test_a_process_that_looks_once_takes_a_lease_that_has_ended(outbox, db, call, key, holds, looks, waits):
+    class Killed(BaseException):
+        pass
+
+    outbox.add("a")
+    with pytest.raises(Killed):
+        Called(db, call, key, dates=holds).run(Killed())
+    for seconds, delivered in zip(waits, (0, 0, 1), strict=True):
+        other = Called(db, call, key, dates=looks)  # as a job that is started by a timer
+        other.clock.now = outbox.clock.now = outbox.clock.now + seconds
+        assert other.run().delivered == delivered
+
+
+@pytest.mark.parametrize("hours", [-2, 0, 2])
+def test_the_end_of_a_lease_is_judged_by_the_time_of_the_service(outbox, db, call, key, hours):
+    """Clocks that are hours off, and are known to be: nobody takes a lease early, and its end is seen at once."""
+
+    class Killed(BaseException):
+        pass
+
+    holder = Called(db, call, key, ahead=-hours * 3_600, dates=3)
+    holder.clock.now += hours * 3_600
+    outbox.add("a")
+    with pytest.raises(Killed):
+        holder.run(Killed())
+    for seconds, delivered in ((30, 0), (34, 0), (3, 1)):
+        outbox.clock.now += seconds
+        other = Called(db, call, key, ahead=hours * 3_600, dates=5)
+        other.clock.now = outbox.clock.now - hours * 3_600
+        assert other.run().delivered == delivered
+
+
+def test_one_wrong_date_ends_no_lease(outbox, db, call, key):
     class Killed(BaseException):
         pass
 
     outbox.add("a")
     with pytest.raises(Killed):
         outbox.run(Killed())
-    for seconds, delivered in ((61, 0), (590, 0), (20, 1)):
-        other = Called(db, call, key)  # as a job that is started by a timer
-        other.clock.now = outbox.clock.now = outbox.clock.now + seconds
+    for dates, delivered in ((1, 0), (2, 0), (3, 1)):
+        other = Called(db, call, key, ahead=500.0, dates=dates)
         assert other.run().delivered == delivered
 
 
-def test_webhooks_are_signed_with_the_time_of_the_service(outbox, monkeypatch):
-    monkeypatch.setattr(type(outbox.inner.db), "gauges", lambda self: {"clock_skew_seconds": -3_600.0})
+def test_who_stood_still_behind_taking_its_lease_delivers_nothing(outbox):
+    """A process that sleeps between the two: its delivery would outlast the lease."""
+    outbox.add("a")
+    head = outbox.inner._head
+
+    def slow(queue):
+        outbox.clock.now += 31
+        return (yield from head(queue))
+
+    outbox.inner._head = slow
+    assert outbox.run() == (0, 0, 0)
+    outbox.inner._head = head
+    assert outbox.run().delivered == 1
+
+
+def test_webhooks_are_signed_with_the_time_of_the_service(outbox):
+    outbox.inner._clock.gauges = lambda: {"clock_skew_seconds": -3_600.0, "clock_samples": 3}
     outbox.add("a")
     taken = []
     outbox.run(lambda event: taken.append(event.headers(SECRET)))
@@ -289,7 +348,7 @@ def test_an_event_that_cannot_be_seen_yet_holds_back_those_behind_it(outbox, db)
     event = db.get(OutboxEvent, first)
     db.delete(OutboxEvent, first)
     assert outbox.run() == (0, 0, 0)
-    db.put(OutboxEvent(id=first, key=event.key, topic=event.topic, body=event.body))
+    db.put(OutboxEvent(pk=first, key=event.key, topic=event.topic, body=event.body))
     assert outbox.run().delivered == 2
     assert outbox.bodies() == ["a", "b"]
 

@@ -12,7 +12,7 @@ from ..arguments import check_choice
 from ..errors import ConfigError, InvalidUse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from types import ModuleType
 
     from ..session import Session
@@ -213,6 +213,14 @@ class Face:
         Example: ``AsyncDB(test_db.config)``
         """
         return self._session.config
+
+    @property
+    def scope(self) -> Mapping[str, str]:
+        """Of what a view is: ``{"tenant": "m1"}``; empty for the database itself. Within a `tenant_scope` its tenant is there, too.
+
+        Example: ``db.with_tenant("m1").scope["tenant"]``
+        """
+        return self._session.scope
 
     @property
     def plugins(self) -> tuple[Any, ...]:

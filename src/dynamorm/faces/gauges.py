@@ -33,6 +33,7 @@ def of(session: Session, driver: Any) -> dict[str, float]:
     found |= {
         "retry_tokens": Greatest(channel.bucket.tokens),
         "clock_skew_seconds": Greatest(channel.skew.measured or 0.0),
+        "clock_samples": Greatest(channel.skew.samples),
     }
     for gauges, failed in session.gauges:
         found |= _given(gauges, failed)

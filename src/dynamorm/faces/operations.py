@@ -10,7 +10,7 @@ from dynamorm.ops.verbs.open_transaction import OpenTransaction
 from ..errors import InvalidUse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable
+    from collections.abc import Callable, Collection, Hashable, Mapping
     from types import TracebackType
 
     from dynamorm.models.expressions.path import Condition, Update
@@ -31,6 +31,14 @@ class Operations:
         self._session = session
         self._draft = OpenTransaction(session, token)
         self._run = run
+
+    @property
+    def scope(self) -> Mapping[str, str]:
+        """Of what the database is a view that the transaction was made of: as `DB.scope`.
+
+        Example: ``tx.scope.get("tenant")``
+        """
+        return self._session.scope
 
     def _refuse_awaited(self, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Say so when a block of the asyncio face ended because it awaited an operation, which returns None."""

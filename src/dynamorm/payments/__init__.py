@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .money import Money as Money
     from .money import two_attributes as two_attributes
     from .outbox import Outbox as Outbox
-    from .outbox_items import OutboxEvent as OutboxEvent
+    from .outbox import OutboxEvent as OutboxEvent
     from .reconciliation import Reconciliation as Reconciliation
     from .reconciliation import Report as Report
     from .states import TRANSITIONS as TRANSITIONS
@@ -48,7 +48,7 @@ _HOMES = {
     "Ledger": "ledger",
     "Money": "money",
     "Outbox": "outbox",
-    "OutboxEvent": "outbox_items",
+    "OutboxEvent": "outbox",
     "PaymentIndexes": "mixins",
     "PaymentMixin": "mixins",
     "Posted": "ledger",

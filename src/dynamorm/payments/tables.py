@@ -8,7 +8,7 @@ from dynamorm.errors import ConfigError
 from dynamorm.plugins import record_model
 
 from .ledger import LedgerBalance, LedgerEntry
-from .outbox_items import OutboxEvent, OutboxQueue
+from .outbox import OutboxEvent, OutboxQueue
 from .two_faces import Steps, on_both
 
 MODELS: tuple[type[Any], ...] = (LedgerBalance, LedgerEntry, OutboxEvent, OutboxQueue)

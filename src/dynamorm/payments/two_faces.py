@@ -32,10 +32,14 @@ def on_both(function: Callable[P, Steps[R]]) -> Callable[P, Any]:
     @wraps(function)
     def call(*args: P.args, **named: P.kwargs) -> Any:
         subject: Any = args[0]
-        steps = function(*args, **named)
-        return _awaited(steps) if is_async(getattr(subject, "db", subject)) else _done(steps)
+        return driven(getattr(subject, "db", subject), function(*args, **named))
 
     return call
+
+
+def driven(db: Any, steps: Steps[Any]) -> Any:
+    """The result of steps; of an `AsyncDB` what is to be awaited for it."""
+    return _awaited(steps) if is_async(db) else _done(steps)
 
 
 def _done(steps: Steps[Any]) -> Any:

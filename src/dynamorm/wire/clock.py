@@ -100,6 +100,11 @@ class SkewClock:
         """The median of the last samples in seconds, applied or not, for metrics. None before the first one."""
         return _median(self._samples) if self._samples else None
 
+    @property
+    def samples(self) -> int:
+        """Of how many Date headers `measured` is the median: at most 5. One alone may be wrong."""
+        return len(self._samples)
+
     def observe(
         self, date_header: bytes | None, sent_at: float, received_at: float, monotonic: float | None = None
     ) -> None:

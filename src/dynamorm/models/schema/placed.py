@@ -119,6 +119,19 @@ class PlacedField:
         return {}
 
 
+def tenant_prefix(tenant: str) -> str:
+    """What the keys of the library's own items of a tenant begin with: as it is allowed by `dynamorm.tenants.session_policy`.
+
+    Signs that end a part of a key, or mean something in a policy, are written by their numbers.
+
+    Example: ``tenant_prefix("shop #1") == "T#shop%20%231#"``
+    """
+    if tenant.isalnum() and tenant.isascii():
+        return f"T#{tenant}#"
+    part = "".join(f"%{ord(sign):02X}" if sign <= "%" or sign in "*?{}" else sign for sign in tenant)
+    return f"T#{part}#"
+
+
 def key_part(name: str, wire: Mapping[str, Any]) -> tuple[str, str, bytes]:
     """One attribute of a key as ``place.key`` has it: name, type and bytes. A number has one text, however it was spelled.
 

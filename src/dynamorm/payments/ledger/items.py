@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from dynamorm import AppendOnly, Attr, Model, attr, created_at, partition_key, sort_key, version
 from dynamorm.errors import ValidationError
 
+from ..homes import check_name
 from ..money import Money
 
 SHARDS: Final = 16
@@ -59,7 +60,10 @@ class Verification(NamedTuple):
 
 
 class LedgerEntry(Model, table="dynamorm-ledger"):
-    """A posting as it is stored, or with ``kind`` "reversal" the mark that a posting was reversed. It never changes."""
+    """A posting as it is stored, or with ``kind`` "reversal" the mark that a posting was reversed. It never changes.
+
+    ``pk`` is its id, behind what the keys of a tenant begin with, where it is a tenant's; ``legs`` have accounts without that.
+    """
 
     pk: Attr[str] = partition_key()
     kind: Attr[str] = attr(default="posting", immutable=True)
@@ -72,7 +76,8 @@ class LedgerEntry(Model, table="dynamorm-ledger"):
 class LedgerBalance(Model, table="dynamorm-ledger-balances"):
     """The balance of an account in one currency: the whole of it where the account was opened, and else one of its shards.
 
-    ``opened`` marks the account itself, ``closed`` a shard that may not be used, for the account was opened with bounds.
+    ``pk`` is its name, behind what the keys of a tenant begin with, where it is a tenant's. ``opened`` marks the account itself,
+    ``closed`` a shard that may not be used, for the account was opened with bounds.
     """
 
     pk: Attr[str] = partition_key()
@@ -92,7 +97,7 @@ class LedgerBalance(Model, table="dynamorm-ledger-balances"):
 
     @property
     def account(self) -> str:
-        """The name of the account."""
+        """The key of the account, whose name it is where it is of no tenant."""
         return self.pk.partition(BETWEEN)[0]
 
 
@@ -125,16 +130,12 @@ def joined(postings: Iterable[Any]) -> Legs:
 
 def check_account(account: Any) -> None:
     """Refuse what is no name of an account. Raises: ValidationError."""
-    if not isinstance(account, str) or not 0 < len(account) <= 200 or not account.isprintable():
-        raise ValidationError(
-            "an account is a text of 1 to 200 characters, without control characters", field="account"
-        )
+    check_name("account", account, 200)
 
 
 def check_id(id: Any) -> None:
     """Refuse what is no id of a posting. Raises: ValidationError."""
-    if not isinstance(id, str) or not 0 < len(id) <= 255 or not id.isprintable():
-        raise ValidationError("an id is a text of 1 to 255 characters, without control characters", field="id")
+    check_name("id", id, 255)
 
 
 def _listed(postings: Any) -> list[Any]:

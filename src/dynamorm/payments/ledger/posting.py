@@ -19,8 +19,9 @@ from dynamorm.errors import (
     ValidationError,
 )
 
+from ..homes import Home, at_home
 from ..money import Money
-from ..two_faces import OneToken, Steps, on_both
+from ..two_faces import OneToken, Steps
 from .items import (
     BETWEEN,
     SHARDS,
@@ -48,6 +49,9 @@ class Ledger:
     no posting leads past them. ``db`` may be of either face: of an `AsyncDB` the methods are awaited. The tables are made by
     `ensure_tables`.
 
+    A view of a tenant has a ledger of its own, which no other view reads or posts to. A view of all tenants has their trial
+    balance and `verify`, and posts nothing.
+
     Example::
 
         ledger = Ledger(db)
@@ -63,9 +67,10 @@ class Ledger:
         ] = {}  # accounts that were opened: what they were opened with never changes
         self._unopened: set[tuple[str, str]] = set()
 
-    @on_both
+    @at_home
     def open(
         self,
+        home: Home,
         account: str,
         currency: str,
         *,
@@ -84,7 +89,8 @@ class Ledger:
         Example: ``ledger.open("customer:1", "EUR", at_least=Money("0", "EUR"))``
         """
         made = _opened(account, currency, at_least, at_most, shards)
-        closed = [LedgerBalance(pk=_shard(account, at), currency=currency, closed=True) for at in range(SHARDS)]
+        made.pk = key = home.key(account)
+        closed = [LedgerBalance(pk=_shard(key, at), currency=currency, closed=True) for at in range(SHARDS)]
 
         def fill(tx: Any) -> None:
             for item in (made, *closed) if made.is_bounded else (made,):
@@ -96,22 +102,22 @@ class Ledger:
         except (TransactionCancelled, Retryable) as error:
             reasons = getattr(error, "reasons", ())
             is_there = any(isinstance(getattr(reason, "error", None), AlreadyExists) for reason in reasons)
-            if not is_there and not (yield from token.spent(error, LedgerBalance, account, currency)):
+            if not is_there and not (yield from token.spent(error, LedgerBalance, key, currency)):
                 raise
         else:
-            self._known[account, currency] = made
+            self._known[key, currency] = made
             return
-        stored: Any = yield self.db.get(LedgerBalance, account, currency, consistent=True)
+        stored: Any = yield self.db.get(LedgerBalance, key, currency, consistent=True)
         if stored is None:
             raise ValidationError(
                 f"the account {account!r} was posted to before it was to have bounds, so that it has none"
             )
         if (stored.at_least, stored.at_most, stored.shards) != (made.at_least, made.at_most, made.shards):
             raise ValidationError(f"the account {account!r} was opened otherwise, and stays as it is")
-        self._known[account, currency] = stored
+        self._known[key, currency] = stored
 
-    @on_both
-    def post(self, postings: Iterable[Posting | tuple[str, Money]], *, id: str) -> Steps[Posted]:
+    @at_home
+    def post(self, home: Home, postings: Iterable[Posting | tuple[str, Money]], *, id: str) -> Steps[Posted]:
         """Post: all legs, or none. The same ``id`` with the same legs, in whatever order, is a replay.
 
         Raises: InsufficientFunds where a bound would be broken, and never for a conflict with others; KeyReused for an id with other
@@ -120,10 +126,10 @@ class Ledger:
         Example: ``ledger.post([Posting("cash", ten), Posting("sales", -ten)], id="order-1")``
         """
         check_id(id)
-        return (yield from self._post(joined(postings), id, None))
+        return (yield from self._post(home, joined(postings), id, None))
 
-    @on_both
-    def reverse(self, id: str, *, by: str) -> Steps[Posted]:
+    @at_home
+    def reverse(self, home: Home, id: str, *, by: str) -> Steps[Posted]:
         """Post the opposite of a posting, under the id ``by``. A posting is reversed once; the same again is a replay.
 
         Raises: NotFound; KeyReused for one that was reversed by another id; as `post`.
@@ -132,14 +138,14 @@ class Ledger:
         """
         check_id(id)
         check_id(by)
-        entry: Any = yield self.db.get(LedgerEntry, id, consistent=True)
+        entry: Any = yield self.db.get(LedgerEntry, home.key(id), consistent=True)
         if entry is None:
             raise NotFound(f"there is no posting {id!r}")
         legs = tuple((account, currency, -cents) for account, currency, cents in entry.legs)
-        return (yield from self._post(legs, by, id))
+        return (yield from self._post(home, legs, by, id))
 
-    @on_both
-    def balance(self, account: str, *, currency: str | None = None) -> Steps[Any]:
+    @at_home
+    def balance(self, home: Home, account: str, *, currency: str | None = None) -> Steps[Any]:
         """The balance of an account: `Money`, or a dict of it by currency where there are several. All of its shards at one moment.
 
         Raises: NotFound for an account that was neither opened nor posted to.
@@ -147,75 +153,79 @@ class Ledger:
         Example: ``ledger.balance("cash", currency="EUR")``
         """
         check_account(account)
-        found: dict[str, Money] = yield from balances_of(self.db, account, currency)
+        found: dict[str, Money] = yield from balances_of(self.db, home.key(account), currency)
         if not found:
             raise NotFound(f"the account {account!r} was neither opened nor posted to")
         return next(iter(found.values())) if len(found) == 1 else found
 
-    @on_both
-    def trial_balance(self) -> Steps[TrialBalance]:
+    @at_home
+    def trial_balance(self, home: Home) -> Steps[TrialBalance]:
         """The sum of the legs of every posting up to now, by currency: zero in each, or something is wrong (``ok``).
 
-        Postings are read whole, and each sums to zero, so that it is right while others post. It reads all postings.
+        Postings are read whole, and each sums to zero, so that it is right while others post. It scans the table: of a view of a
+        tenant it gives that tenant's, of one of all tenants everything.
 
         Example: ``assert ledger.trial_balance().ok``
         """
         at = datetime.now(UTC)
-        sums, count = yield from sums_of_entries(self.db)
+        sums, count = yield from sums_of_entries(self.db, home)
         totals: dict[str, int] = {}
         for (_, currency), cents in sums.items():
             totals[currency] = totals.get(currency, 0) + cents
         by_currency = {code: Money.minor(cents, code, historic=True, wide=True) for code, cents in totals.items()}
         return TrialBalance(by_currency, not any(totals.values()), at, count)
 
-    @on_both
-    def verify(self) -> Steps[Verification]:
-        """Compare the balance of each account with the sum of its legs. It reads everything.
+    @at_home
+    def verify(self, home: Home) -> Steps[Verification]:
+        """Compare the balance of each account with the sum of its legs. It scans both tables.
+
+        Of a view of all tenants an account is named by its key, behind its tenant.
 
         Example: ``assert not ledger.verify().differs``
         """
-        return (yield from verified(self.db))
+        return (yield from verified(self.db, home))
 
     # ------------------------------------------------------------------------------------------------------------- posting
 
-    def _post(self, legs: Legs, id: str, reverses: str | None) -> Steps[Posted]:
+    def _post(self, home: Home, legs: Legs, id: str, reverses: str | None) -> Steps[Posted]:
         """Post, by tries that have one token: none of them is applied behind an error that says that nothing was."""
         token = OneToken(self.db)
         try:
-            return (yield from self._tried(token, legs, id, reverses))
+            return (yield from self._tried(token, home, legs, id, reverses))
         except KeyReused:
             raise  # what was posted stays: no try can be applied any more
         except (TransactionCancelled, InsufficientFunds, Retryable) as error:
-            if not (yield from token.spent(error, LedgerEntry, id)):
+            if not (yield from token.spent(error, LedgerEntry, home.key(id))):
                 raise
-        return (yield from self._posted(id))
+        return (yield from self._posted(home, id))
 
-    def _tried(self, token: OneToken, legs: Legs, id: str, reverses: str | None) -> Steps[Posted]:
+    def _tried(self, token: OneToken, home: Home, legs: Legs, id: str, reverses: str | None) -> Steps[Posted]:
         for attempt in range(TRIES):
-            yield from self._learn(legs)
-            entry = LedgerEntry(pk=id, legs=list(legs), reverses=reverses)
+            yield from self._learn(home, legs)
+            entry = LedgerEntry(pk=home.key(id), legs=list(legs), reverses=reverses)
             try:
-                if not (yield from token.transacted(partial(self._fill, entry=entry, legs=legs))):
-                    return (yield from self._posted(id))
+                if not (yield from token.transacted(partial(self._fill, home=home, entry=entry, legs=legs))):
+                    return (yield from self._posted(home, id))
             except TransactionCancelled as error:
                 taken = next(
                     (reason for reason in error.reasons if reason is not None and reason.label == "posting"), None
                 )
                 if taken is not None and isinstance(taken.error, AlreadyExists):
                     return _replayed(taken.item, legs, id, reverses)
-                self._judge(error, legs, last=attempt == TRIES - 1)
+                self._judge(error, home, legs, last=attempt == TRIES - 1)
             else:
                 return Posted(id, entry.at, replayed=False)
         raise AssertionError  # the last attempt has returned or raised
 
-    def _posted(self, id: str) -> Steps[Posted]:
+    def _posted(self, home: Home, id: str) -> Steps[Posted]:
         """What this call has posted by a try that had counted as refused."""
-        entry: Any = yield self.db.require(LedgerEntry, id, consistent=True)
+        entry: Any = yield self.db.require(LedgerEntry, home.key(id), consistent=True)
         return Posted(id, entry.at, replayed=False)
 
-    def _learn(self, legs: Legs) -> Steps[None]:
+    def _learn(self, home: Home, legs: Legs) -> Steps[None]:
         """Find out which of the accounts were opened, and how."""
-        new = [leg[:2] for leg in legs if leg[:2] not in self._known and leg[:2] not in self._unopened]
+        places = [_place(home, leg) for leg in legs]
+        new = [place for place in places if place not in self._known and place not in self._unopened]
         if not new:
             return
         found: list[Any] = yield self.db.batch_get(LedgerBalance, new, consistent=True)
@@ -225,24 +235,26 @@ class Ledger:
             else:
                 self._known[at] = item
 
-    def _fill(self, tx: Any, *, entry: LedgerEntry, legs: Legs) -> None:
+    def _fill(self, tx: Any, *, home: Home, entry: LedgerEntry, legs: Legs) -> None:
         """Write down what a posting changes."""
         tx.create(entry, label="posting")
         if entry.reverses is not None:
-            tx.create(LedgerEntry(pk=_mark(entry.reverses), kind="reversal", reverses=entry.pk), label="reversal")
+            mark = LedgerEntry(pk=home.key(_mark(entry.reverses)), kind="reversal", reverses=home.name(entry.pk))
+            tx.create(mark, label="reversal")
         paths: Any = LedgerBalance
         for account, currency, cents in legs:
-            head = self._known.get((account, currency))
+            key = home.key(account)
+            head = self._known.get((key, currency))
             change = paths.balance.add(cents)
             if head is not None and head.is_bounded:
-                tx.update(LedgerBalance, account, currency, change, condition=_within(head, cents), label=account)
+                tx.update(LedgerBalance, key, currency, change, condition=_within(head, cents), label=account)
                 continue
             count = SHARDS if head is None else head.shards or SHARDS
-            place = _shard(account, random.randrange(count))  # noqa: S311 - it spreads load, and guards nothing
+            place = _shard(key, random.randrange(count))  # noqa: S311 - it spreads load, and guards nothing
             free = ~paths.closed.in_([True])  # true of a shard that is not there, too
             tx.update(LedgerBalance, place, currency, change, condition=free, upsert=True, label=account)
 
-    def _judge(self, error: TransactionCancelled, legs: Legs, *, last: bool) -> None:
+    def _judge(self, error: TransactionCancelled, home: Home, legs: Legs, *, last: bool) -> None:
         """Go on where a refused posting may be right when it is tried again. Raises: what it was refused for."""
         reasons = [reason for reason in error.reasons if reason is not None]
         for reason in reasons:
@@ -250,29 +262,34 @@ class Ledger:
                 raise KeyReused("the posting was reversed already, by another id") from error
         passing = not reasons
         for leg in legs:
-            refused = next((reason for reason in reasons if _is_of(reason, leg, self._known)), None)
-            if refused is None:
+            place = _place(home, leg)
+            head = self._known.get(place)
+            if not any(_is_of(reason, leg, opened=head is not None) for reason in reasons):
                 continue
-            head = self._known.get(leg[:2])
             if head is not None and head.is_bounded:
                 raise InsufficientFunds(
                     f"the posting would lead the account {leg[0]!r} past its bound",
                     account=leg[0],
                     operation=error.operation,
                 ) from error
-            self._unopened.discard(leg[:2])  # it was opened since
+            self._unopened.discard(place)  # it was opened since
             passing = True
         conflicts = any(reason.code == "TransactionConflict" for reason in reasons)
         if last or not (passing or conflicts):
             raise error
 
 
-def _is_of(reason: Any, leg: tuple[str, str, int], known: dict[tuple[str, str], Any]) -> bool:
+def _place(home: Home, leg: tuple[str, str, int]) -> tuple[str, str]:
+    """The key of the account, and the currency, of a leg."""
+    return home.key(leg[0]), leg[1]
+
+
+def _is_of(reason: Any, leg: tuple[str, str, int], *, opened: bool) -> bool:
     """Whether a condition on the balance that a leg changes has failed."""
     if reason.code != "ConditionalCheckFailed" or reason.label != leg[0]:
         return False
     item = reason.item
-    return item is None or (item.currency == leg[1] and (item.closed or known.get(leg[:2]) is not None))
+    return item is None or (item.currency == leg[1] and (item.closed or opened))
 
 
 def _within(head: Any, cents: int) -> Any:

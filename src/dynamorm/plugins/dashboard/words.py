@@ -104,6 +104,7 @@ GAUGES: Final = {
     "pool_wait_seconds": "waited for one in all",
     "retry_tokens": "left for retries (of 500)",
     "clock_skew_seconds": "the service's clock is ahead",
+    "clock_samples": "answers that told it (of 5)",
 }
 """What the numbers of `db.gauges` are called."""
 

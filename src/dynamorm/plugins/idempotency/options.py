@@ -12,6 +12,7 @@ from msgspec import Struct
 from dynamorm import composite
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import ValidationError
+from dynamorm.plugin import tenant_prefix
 
 from .values import canonical
 
@@ -81,7 +82,7 @@ def checked(
 
 def record_key(tenant: str, scope: str, key: str) -> str:
     """The key of a record: it begins with the tenant, as a policy of IAM wants it, and shows no key of a client."""
-    head = f"T#{_escaped(tenant)}#" if tenant else ""
+    head = tenant_prefix(tenant) if tenant else ""
     digest = urlsafe_b64encode(sha256(key.encode()).digest()).decode().rstrip("=")
     return f"{head}~I#{_escaped(scope)}#{digest}"
 

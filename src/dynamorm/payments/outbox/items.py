@@ -9,10 +9,12 @@ from contextvars import ContextVar
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zlib import crc32
 
 from dynamorm import Attr, Model, attr, created_at, gsi, partition_key, version
 
-from .webhooks import sign_webhook
+from ..homes import home_of_key, tenant_of
+from ..webhooks import sign_webhook
 
 if TYPE_CHECKING:
     from dynamorm.models.schema.schema import Index
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 SCHEDULE: Final = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds before each repetition of a delivery, as Standard Webhooks advises; after the last one the event is a dead letter."""
 STOPPED: Final = "stopped"
+NEVER: Final = 2**53
+"""When a stopped queue is due."""
+SHARDS: Final = 4
+"""Partitions of the index of what is to be done, of each tenant."""
 
 AHEAD: Final[ContextVar[float]] = ContextVar("dynamorm_outbox_ahead", default=0.0)
 """Seconds by which DynamoDB's clock is ahead of this machine's, while an event is delivered: webhooks are signed with its time."""
@@ -28,10 +34,10 @@ AHEAD: Final[ContextVar[float]] = ContextVar("dynamorm_outbox_ahead", default=0.
 class OutboxEvent(Model, table="dynamorm-outbox"):
     """An event that is to be delivered. ``body`` are the bytes that are sent, the same with each attempt.
 
-    ``dead`` marks a dead letter. ``seq`` is the event's place in its key, known once it is delivered for the first time.
+    ``pk`` is its `id`, behind what the keys of a tenant begin with, where it is a tenant's. ``dead`` marks a dead letter. ``seq`` is the event's place in its key, known once it is delivered for the first time.
     """
 
-    id: Attr[str] = partition_key()
+    pk: Attr[str] = partition_key(name="id")
     key: Attr[str]
     topic: Attr[str]
     body: Attr[bytes]
@@ -41,6 +47,22 @@ class OutboxEvent(Model, table="dynamorm-outbox"):
     created_at: Attr[datetime] = created_at()
     version: Attr[int] = version()
     by_dead: Index = gsi("by-dead", partition="dead", sort="created_at")
+
+    @property
+    def id(self) -> str:
+        """The id of the event, which is that of its webhook: the same with each attempt.
+
+        Example: ``event.id``
+        """
+        return self.pk.removeprefix(home_of_key(self.pk).prefix)
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant whose event it is, None for one of none.
+
+        Example: ``url = urls[event.tenant]``
+        """
+        return tenant_of(self.pk)
 
     def headers(self, secret: Any, *, timestamp: float | None = None) -> dict[str, str]:
         """The headers of a webhook with this event: see `sign_webhook`. New with each attempt, but for the id.
@@ -54,12 +76,13 @@ class OutboxEvent(Model, table="dynamorm-outbox"):
 class OutboxQueue(Model, table="dynamorm-outbox-queues"):
     """The events of one key, in order: ``pending`` are their ids, ``delivered`` how many came before.
 
-    ``waiting`` puts it into the index of what is to be done, from ``due`` on (milliseconds since 1970; 0: at once); it is "stopped"
-    behind a dead letter, and gone while nothing is pending. ``owner`` and ``until`` are the lease of who delivers, which ``lasts``
+    ``pk`` is the key, behind what the keys of a tenant begin with, where it is a tenant's; so is ``waiting``, which puts it into the
+    index of what is to be done, from ``due`` on (milliseconds since 1970; 0: at once); it is "stopped" behind a dead letter, and
+    gone while nothing is pending. ``owner`` and ``until`` are the lease of who delivers, which ``lasts``
     so many milliseconds.
     """
 
-    key: Attr[str] = partition_key()
+    pk: Attr[str] = partition_key(name="key")
     pending: Attr[list[str]] = attr(default_factory=list)
     delivered: Attr[int] = attr(default=0)
     waiting: Attr[str | None] = attr(default=None)
@@ -85,6 +108,12 @@ class Answer(NamedTuple):
     ok: bool
     gone: bool = False
     retry_after: float | None = None
+
+
+def shard_of(key: str) -> str:
+    """Where a queue waits, by its key."""
+    home = home_of_key(key)
+    return home.key(f"w{crc32(home.name(key).encode()) % SHARDS}")
 
 
 def answer_of(given: Any, now: float) -> Answer:

@@ -8,24 +8,32 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
-from zlib import crc32
 
 from dynamorm.errors import ConditionFailed, DynamORMError, NotFound, TransactionCancelled, ValidationError
 from dynamorm.log import logger
 
-from .outbox_items import AHEAD, SCHEDULE, STOPPED, Answer, Delivered, OutboxEvent, OutboxQueue, answer_of
-from .two_faces import Pages, Steps, on_both, transacted
+from ..homes import Home, at_home, check_name, home_of, home_of_key, home_with
+from ..two_faces import Pages, Steps, transacted
+from .clock import ServiceClock, Sightings
+from .items import (
+    AHEAD,
+    NEVER,
+    SCHEDULE,
+    SHARDS,
+    STOPPED,
+    Answer,
+    Delivered,
+    OutboxEvent,
+    OutboxQueue,
+    answer_of,
+    shard_of,
+)
 
-SHARDS: Final = 4
-"""Partitions of the index of what is to be done."""
 PAGE: Final = 50
 """Keys of one page of that index."""
 AT_ONCE: Final = 0
 """When a new event is due: whatever a clock shows."""
-LATE: Final = 600_000
-"""Milliseconds after the end of a lease when nobody holds it, by any clock that AWS takes requests of: each may be 5 minutes off."""
-MOST_SEEN: Final = 1_000
-"""Leases of others that are remembered."""
+DEAD: Final = "dead"
 LARGEST: Final = 300_000
 """Bytes of a body: an item has 400 KB, of which the rest needs some."""
 
@@ -45,8 +53,13 @@ class Outbox:
         on_dead: what a dead letter does to its key: ``"stop"`` holds back the events behind it until `redrive`, ``"skip"`` goes on.
         now: the clock of this machine, seconds since 1970. It is corrected by the time that DynamoDB tells.
 
-    No clock decides who delivers. A new event is due at once; a lease is taken from who holds it once this process has seen it
-    unchanged for as long as it lasts, or when its end is more than ten minutes ago.
+    No local clock decides who delivers. A new event is due at once. A lease is taken from who holds it once this process has seen it
+    unchanged for as long as it lasts; or, also by a process that has just begun, 5 seconds after its end by DynamoDB's time. Where
+    answers have not told that for sure, ten minutes are added.
+
+    A view of a tenant has an outbox of its own: what is added there, or in a transaction of such a view, is that tenant's, and `run`
+    delivers its events alone. The database itself has those of no tenant, and a view of all tenants delivers everything
+    (`OutboxEvent.tenant`).
 
     Example::
 
@@ -71,42 +84,31 @@ class Outbox:
         self.db: Any = db
         self._lease = lease
         self._skips = on_dead == "skip"
-        self._now = now
-        self._ahead = 0.0
+        self._clock = ServiceClock(db.gauges, now)
         self._monotonic: Callable[[], float] = time.monotonic
-        self._seen: dict[str, tuple[str | None, int, float]] = {}  # leases of others: owner, end, and since when
+        self._seen = Sightings()
 
     def add(self, tx: Any, topic: str, body: Any, *, key: str) -> str:
         """Put an event into a transaction, and give its id. Events with one ``key`` are delivered in order.
 
         ``body`` is sent as it is where it is bytes or a text, else as JSON. One transaction has one event of a key, for it takes two
-        places and writes the key's queue once.
+        places and writes the key's queue once. It is of the tenant that the transaction is of, or the outbox.
 
-        Raises: ValidationError, also for a body over 300 kB.
+        Raises: ValidationError, also for a body over 300 kB; TenantMismatch where these are two; TenantRequired in a view of all.
 
         Example: ``outbox.add(tx, "payment.captured", {"id": "p1"}, key="p1")``
         """
-        texts: dict[str, Any] = {"topic": topic, "key": key}
-        for name, text in texts.items():
-            if not isinstance(text, str) or not 0 < len(text) <= 255 or not text.isprintable():
-                raise ValidationError(
-                    f"{name} is a text of 1 to 255 characters, without control characters", field=name
-                )
-        event = OutboxEvent(id=f"msg_{secrets.token_hex(16)}", key=key, topic=topic, body=_bytes_of(body))
-        tx.create(event, label="outbox event")
-        tx.update(
-            OutboxQueue,
-            key,
-            _Queues.pending.append_or_create(event.id),
-            _Queues.waiting.if_not_exists(_shard(key)),
-            _Queues.due.if_not_exists(AT_ONCE),
-            upsert=True,
-            label="outbox queue",
-        )
-        return event.id
+        check_name("topic", topic, 255)
+        check_name("key", key, 255)
+        raw = _bytes_of(body)
+        home = home_with(home_of(self.db.scope), home_of(tx.scope))
+        id = f"msg_{secrets.token_hex(16)}"
+        tx.create(OutboxEvent(pk=home.key(id), key=key, topic=topic, body=raw), label="outbox event")
+        _enqueue(tx, home.key(key), id)
+        return id
 
-    @on_both
-    def run(self, deliver: Callable[[OutboxEvent], Any], *, limit: int = 1000) -> Steps[Delivered]:
+    @at_home
+    def run(self, home: Home, deliver: Callable[[OutboxEvent], Any], *, limit: int = 1000) -> Steps[Delivered]:
         """Deliver what is due now, at most ``limit`` attempts, and return: call it again and again, a second apart.
 
         ``deliver(event)`` sends one event; on the asyncio face it may be awaitable. None, True or a status of 200 to 299 acknowledge it. Anything
@@ -116,17 +118,21 @@ class Outbox:
         Example: ``outbox.run(lambda event: client.post(url, content=event.body, headers=event.headers(secret)))``
         """
         totals = [0, 0, 0]
-        for shard in random.sample(range(SHARDS), SHARDS):
-            yield from self._deliver_shard(shard, deliver, limit, totals)
+        queues = self.db.model(OutboxQueue).index("by-due").page_size(PAGE)
+        due = _Queues.due <= self._clock.look()
+        if home.is_all:
+            yield from self._deliver_those(queues.filter(due).allow_scan(), deliver, limit, totals)
+        else:
+            for shard in random.sample(range(SHARDS), SHARDS):
+                those = queues.where((_Queues.waiting == home.key(f"w{shard}")) & due)
+                yield from self._deliver_those(those, deliver, limit, totals)
         return Delivered(*totals)
 
-    def _deliver_shard(
-        self, shard: int, deliver: Callable[[OutboxEvent], Any], limit: int, totals: list[int]
+    def _deliver_those(
+        self, queues: Any, deliver: Callable[[OutboxEvent], Any], limit: int, totals: list[int]
     ) -> Steps[None]:
-        """Deliver what is due in a shard, and add to the totals. Each key has its turn: one that is blocked holds up no other."""
-        self._ahead = self.db.gauges().get("clock_skew_seconds", 0.0)
-        due = (_Queues.waiting == f"w{shard}") & (_Queues.due <= self._millis())
-        pages = Pages(self.db, self.db.model(OutboxQueue).index("by-due").where(due).page_size(PAGE))
+        """Deliver what a query finds due, and add to the totals. Each key has its turn: one that is blocked holds up no other."""
+        pages = Pages(self.db, queues)
         while sum(totals[:2]) < limit:
             page: Any = yield from pages.next()
             if page is None:
@@ -134,46 +140,51 @@ class Outbox:
             for queue in page.items:
                 if (left := limit - sum(totals[:2])) <= 0:
                     break
-                counts: list[int] = yield from self._work(queue.key, deliver, left)
+                counts: list[int] = yield from self._work(queue.pk, deliver, left)
                 totals[:] = [total + count for total, count in zip(totals, counts, strict=True)]
         yield from pages.close()
 
-    @on_both
-    def dead(self, *, limit: int = 100) -> Steps[Any]:
+    @at_home
+    def dead(self, home: Home, *, limit: int = 100) -> Steps[Any]:
         """The dead letters, the oldest first.
 
         Example: ``for event in outbox.dead(): print(event.id, event.topic)``
         """
-        return (yield self.db.model(OutboxEvent).index("by-dead").where(_Events.dead == "dead").limit(limit).all())
+        letters = self.db.model(OutboxEvent).index("by-dead").limit(limit)
+        if not home.is_all:
+            return (yield letters.where(_Events.dead == home.key(DEAD)).all())
+        found: list[Any] = yield letters.allow_scan().all()
+        return sorted(found, key=lambda event: event.created_at)
 
-    @on_both
-    def redrive(self, id: str) -> Steps[None]:
+    @at_home
+    def redrive(self, home: Home, event: str | OutboxEvent, /) -> Steps[None]:
         """Deliver a dead letter again, from the first attempt on: where its key was stopped behind it, the key goes on.
 
-        Raises: NotFound for what is no dead letter.
+        It is named by its id, or is what `dead` has given, as a view of all tenants needs it.
+
+        Raises: NotFound for what is no dead letter, or another tenant's; TenantRequired for an id in a view of all tenants.
 
         Example: ``outbox.redrive(event.id)``
         """
-        event: Any = yield self.db.get(OutboxEvent, id, consistent=True)
-        if event is None or event.dead is None:
+        is_known = isinstance(event, OutboxEvent)
+        of = home_of_key(event.pk) if is_known else home
+        id = event.id if is_known else event
+        letter: Any = None
+        if home.is_all or of == home:
+            letter = yield self.db.get(OutboxEvent, of.key(id), consistent=True)
+        if letter is None or letter.dead is None:
             raise NotFound(f"there is no dead letter {id!r}")
-        queue: Any = yield self.db.get(OutboxQueue, event.key, consistent=True)
+        key = of.key(letter.key)
+        queue: Any = yield self.db.get(OutboxQueue, key, consistent=True)
         stopped = queue is not None and bool(queue.pending) and queue.pending[0] == id
 
         def fill(tx: Any) -> None:
-            tx.update(event, _Events.dead.remove(), _Events.attempts.set(0))
-            wake = (_Queues.waiting.set(_shard(event.key)), _Queues.due.set(AT_ONCE))
+            tx.update(letter, _Events.dead.remove(), _Events.attempts.set(0))
             if stopped:
-                tx.update(OutboxQueue, event.key, *wake, condition=_Queues.pending[0] == id)
+                wake = (_Queues.waiting.set(shard_of(key)), _Queues.due.set(AT_ONCE))
+                tx.update(OutboxQueue, key, *wake, condition=_Queues.pending[0] == id)
             else:
-                tx.update(
-                    OutboxQueue,
-                    event.key,
-                    _Queues.pending.append_or_create(id),
-                    _Queues.waiting.if_not_exists(_shard(event.key)),
-                    _Queues.due.if_not_exists(AT_ONCE),
-                    upsert=True,
-                )
+                _enqueue(tx, key, id)
 
         yield from transacted(self.db, fill)
 
@@ -184,11 +195,16 @@ class Outbox:
         counts = [0, 0, 0]
         me = secrets.token_hex(8)
         while sum(counts[:2]) < limit:
+            asked = self._monotonic()
             queue: Any = yield from self._leased(key, me)
             if queue is None:
                 break
             event: Any = yield from self._head(queue)
             if event is None:  # its transaction is being applied, or it cannot be read: the others have their turn
+                break
+            if (
+                self._monotonic() - asked > self._lease / 2
+            ):  # this process stood still: a delivery would outlast the lease
                 break
             answer = yield from self._delivered(deliver, event)
             if answer.ok:
@@ -207,7 +223,7 @@ class Outbox:
     def _head(self, queue: Any) -> Steps[Any]:
         """The event that is next in a queue, with its number; None where it cannot be had now."""
         try:
-            event: Any = yield self.db.get(OutboxEvent, queue.pending[0], consistent=True)
+            event: Any = yield self.db.get(OutboxEvent, home_of_key(queue.pk).key(queue.pending[0]), consistent=True)
             if event is not None and event.seq is None:
                 event = yield self.db.update(event, _Events.seq.set(queue.delivered + 1))
         except DynamORMError:
@@ -219,15 +235,15 @@ class Outbox:
         """The queue of a key, leased, where it is due and nobody else delivers it; else None."""
         free = (_Queues.owner == me) | (_Queues.owner == None)  # noqa: E711 - of a path
         for _ in range(2):
-            now = self._millis()
-            is_due = (_Queues.waiting == _shard(key)) & (_Queues.due <= now) & (_Queues.pending.size() > 0)
+            now = self._clock.look()
+            is_due = (_Queues.waiting == shard_of(key)) & (_Queues.due <= now) & (_Queues.pending.size() > 0)
             lasts = int(self._lease * 1000)
             try:
                 queue: Any = yield self.db.update(
                     OutboxQueue,
                     key,
                     _Queues.owner.set(me),
-                    _Queues.until.set(now + lasts),
+                    _Queues.until.set(self._clock.end(now, lasts)),
                     _Queues.lasts.set(lasts),
                     condition=free & is_due,
                 )
@@ -237,28 +253,23 @@ class Outbox:
                     return None
                 free = (_Queues.owner == seen.owner) & (_Queues.until == seen.until)
             else:
-                self._seen.pop(key, None)
+                self._seen.forget(key)
                 return queue
         return None
 
     def _has_ended(self, key: str, queue: Any, now: int) -> bool:
-        """Whether the lease of somebody else has ended: by what this process has seen, for clocks differ."""
+        """Whether the lease of somebody else has ended: by what this process has seen, or by the service's time."""
         if queue.owner is None:
             return False  # it was refused for another reason
-        state, at = (queue.owner, queue.until), self._monotonic()
-        found = self._seen.pop(key, None)
-        since = found[2] if found is not None and found[:2] == state else at
-        self._seen[key] = (*state, since)
-        if len(self._seen) > MOST_SEEN:
-            del self._seen[next(iter(self._seen))]
+        unchanged = self._seen.unchanged(key, queue.owner, queue.until, self._monotonic())
         lasts = queue.lasts or int(self._lease * 1000)
-        return (at - since) * 1000 > lasts or queue.until + LATE < now
+        return unchanged * 1000 > lasts or self._clock.has_passed(queue.until, now)
 
     def _delivered(self, deliver: Callable[[OutboxEvent], Any], event: Any) -> Steps[Answer]:
-        token = AHEAD.set(self._ahead)
+        token = AHEAD.set(self._clock.ahead)
         try:
             given = yield deliver(event)
-            return answer_of(given, self._millis() / 1000)
+            return answer_of(given, self._clock.millis() / 1000)
         except Exception:  # whatever it is, the event was not acknowledged
             logger.warning("the event %s of the outbox was not delivered", event.id, exc_info=True)
             return Answer(ok=False)
@@ -267,7 +278,7 @@ class Outbox:
 
     def _acknowledge(self, queue: Any, event: Any, me: str) -> Steps[bool]:
         """Take a delivered event out of the queue; whether there is more, and the lease still ours."""
-        return (yield from self._pop(queue, event, me, lambda tx: tx.delete(OutboxEvent, event.id)))
+        return (yield from self._pop(queue, event, me, lambda tx: tx.delete(OutboxEvent, event.pk)))
 
     def _pop(self, queue: Any, event: Any, me: str, along: Callable[[Any], None]) -> Steps[bool]:
         paths = _Queues
@@ -282,7 +293,7 @@ class Outbox:
             condition = ours & (size == 1 if is_last else size > 1)
 
             def fill(tx: Any, changes: list[Any] = changes, condition: Any = condition) -> None:
-                tx.update(OutboxQueue, queue.key, *changes, condition=condition)
+                tx.update(OutboxQueue, queue.pk, *changes, condition=condition)
                 along(tx)
 
             try:
@@ -297,22 +308,25 @@ class Outbox:
     def _fail(self, queue: Any, event: Any, me: str, answer: Answer) -> Steps[bool]:
         """Note a failed attempt: when it is tried again, or that the event is dead now, which is returned."""
         dies = answer.gone or event.attempts >= len(SCHEDULE)
-        bury = (_Events.attempts.add(1), _Events.dead.set("dead"))
+        home = home_of_key(event.pk)
+        bury = (_Events.attempts.add(1), _Events.dead.set(home.key(DEAD)))
         if dies and self._skips:
-            yield from self._pop(queue, event, me, lambda tx: tx.update(OutboxEvent, event.id, *bury))
+            yield from self._pop(queue, event, me, lambda tx: tx.update(OutboxEvent, event.pk, *bury))
             return True
 
         def fill(tx: Any) -> None:
             ours = (_Queues.owner == me) & (_Queues.pending[0] == event.id)
             if dies:
-                tx.update(OutboxQueue, queue.key, _Queues.waiting.set(STOPPED), condition=ours)
-                tx.update(OutboxEvent, event.id, *bury)
+                stop = (_Queues.waiting.set(home.key(STOPPED)), _Queues.due.set(NEVER))
+                tx.update(OutboxQueue, queue.pk, *stop, condition=ours)
+                tx.update(OutboxEvent, event.pk, *bury)
                 return
             seconds = SCHEDULE[event.attempts] * random.uniform(0.9, 1.1)  # noqa: S311 - so that not all come at once
             if answer.retry_after is not None:
                 seconds = max(answer.retry_after, 1.0)
-            tx.update(OutboxQueue, queue.key, _Queues.due.set(self._millis() + int(seconds * 1000)), condition=ours)
-            tx.update(OutboxEvent, event.id, _Events.attempts.add(1))
+            due = self._clock.millis() + int(seconds * 1000)
+            tx.update(OutboxQueue, queue.pk, _Queues.due.set(due), condition=ours)
+            tx.update(OutboxEvent, event.pk, _Events.attempts.add(1))
 
         try:
             yield from transacted(self.db, fill)
@@ -328,13 +342,18 @@ class Outbox:
         except ConditionFailed:
             return
 
-    def _millis(self) -> int:
-        """The time, milliseconds since 1970."""
-        return int((self._now() + self._ahead) * 1000)
 
-
-def _shard(key: str) -> str:
-    return f"w{crc32(key.encode()) % SHARDS}"
+def _enqueue(tx: Any, key: str, id: str) -> None:
+    """Put an event behind those of its queue, which is named by its key."""
+    tx.update(
+        OutboxQueue,
+        key,
+        _Queues.pending.append_or_create(id),
+        _Queues.waiting.if_not_exists(shard_of(key)),
+        _Queues.due.if_not_exists(AT_ONCE),
+        upsert=True,
+        label="outbox queue",
+    )
 
 
 def _bytes_of(body: Any) -> bytes:
