@@ -130,10 +130,10 @@ def test_a_selection_of_another_model_is_refused(db, refused):
 
 @pytest.mark.parametrize("cursor", ["", "c1.", "c1.AAAA", "nonsense", "c1." + "A" * 5000, SECRET])
 def test_a_cursor_that_is_none_of_ours_is_refused(db, refused, cursor, monkeypatch):
-    from dynamorm.config.cursor_keys import CursorKeys
+    from dynamorm.config.secret_keys import SecretKeys
     from dynamorm.ops.queries import cursor as cursors
 
-    monkeypatch.setattr(cursors, "_process", [CursorKeys((b"k" * 32,))])
+    monkeypatch.setattr(cursors, "_process", [SecretKeys((b"k" * 32,))])
     query = db.model(Bill).where(Bill.owner == SECRET).cursor(cursor)
     texts = set()
     for end in ("page", "all", "first", "count", "exists"):

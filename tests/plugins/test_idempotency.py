@@ -27,6 +27,7 @@ from dynamorm import (
 )
 from dynamorm.errors import (
     AlreadyDone,
+    ConfigError,
     ExecutionLost,
     IdempotencyError,
     InProgress,
@@ -827,3 +828,36 @@ def test_a_failure_that_was_declared_stays_one(db, key):
         pass
     assert caught.value.response == {"error": "declined"}
     assert effects(db, key) == 0
+
+
+def test_a_new_key_for_marks_makes_of_no_replay_another_payload(open_db, engine, made, key):
+    """Before there was a key, with one, with a new one before it, and without the former one."""
+    former, new = b"f" * 32, b"g" * 32
+    without = open_db(engine.endpoint, table_prefix=made)
+    first = open_db(engine.endpoint, table_prefix=made, idempotency_key=former)
+    rotated = open_db(engine.endpoint, table_prefix=made, idempotency_key=[new, former])
+    renewed = open_db(engine.endpoint, table_prefix=made, idempotency_key=new)
+    makers = {"none": without, "former": first, "new": rotated}
+    knows = {without: {"none"}, first: {"none", "former"}, rotated: {"none", "former", "new"}, renewed: {"none", "new"}}
+    for name, maker in makers.items():
+        with maker.idempotent(f"{key}-{name}", payload={"amount": 5}, scope="charge") as op:
+            with op.transaction() as tx:
+                tx.create(Effect(id=f"{key}-{name}", count=1))
+            op.respond({"of": name})
+    for reader, known in knows.items():
+        for name in makers:
+            if name not in known:
+                with (
+                    pytest.raises(ConfigError, match="idempotency_key"),
+                    reader.idempotent(f"{key}-{name}", payload={"amount": 5}, scope="charge"),
+                ):
+                    pass
+                continue
+            with reader.idempotent(f"{key}-{name}", payload={"amount": 5}, scope="charge") as op:
+                assert (op.replayed, op.response) == (True, {"of": name})
+            with (
+                pytest.raises(KeyReused),
+                reader.idempotent(f"{key}-{name}", payload={"amount": 6}, scope="charge"),
+            ):
+                pass
+    assert {effects(without, f"{key}-{name}") for name in makers} == {1}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds
 from dynamorm.config.circuit_breaker import CircuitBreakerConfig
-from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import EndpointURL, host_allowed, parse_endpoint, region_of
 from dynamorm.config.partitions import is_aws_host, is_dual_stack
 from dynamorm.config.parts import MAX_SECONDS, Credentials, HighThroughput, force_set
+from dynamorm.config.secret_keys import SecretKeys
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -101,8 +101,9 @@ def _check_types(config: Config) -> None:
     breaker: Any = config.circuit_breaker
     if breaker is not None and not isinstance(breaker, CircuitBreakerConfig):
         raise ConfigError(f"circuit_breaker must be CircuitBreakerConfig(...) or None, not {type(breaker).__name__}")
-    if config.cursor_key is not None:
-        force_set(config, "cursor_key", CursorKeys.of(config.cursor_key))
+    for name in ("cursor_key", "idempotency_key"):
+        if getattr(config, name) is not None:
+            force_set(config, name, SecretKeys.of(getattr(config, name), name))
     _check_who(config)
     _check_containers(config)
 

@@ -78,6 +78,7 @@ FORMS: Final = {
     "strict_creates": Form.FLAG,
     "on_ambiguous": Form.TEXT,
     "cursor_key": Form.LIST,
+    "idempotency_key": Form.LIST,
     "trust_env": Form.FLAG,
     "metrics": Form.FLAG,
     "cost_tracking": Form.FLAG,

@@ -15,9 +15,9 @@ import msgspec
 
 from dynamorm.config.checks import check, check_names
 from dynamorm.config.circuit_breaker import CircuitBreakerConfig
-from dynamorm.config.cursor_keys import CursorKeys
 from dynamorm.config.endpoint import parse_endpoint, region_of
 from dynamorm.config.parts import ConfigSettings, Credentials, CredentialsProvider, HighThroughput
+from dynamorm.config.secret_keys import SecretKeys
 from dynamorm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
       is certain too, at twice the write units. In production it is so for models with money or a `Unique` attribute.
     * ``cursor_key``: the secret that seals cursors, 32 or more random bytes or their base64 text, the same in every
       process; or a list of them, of which the first seals and all open. Left out: a key of the process.
+    * ``idempotency_key``: the secret by which payloads of `DB.idempotent` are known again, as long as that; or a list of them, the
+      newest first: keep a former one for as long as its records last. Left out: a secret of each record, which stands in it.
     * ``trust_env`` (False): True reaches https endpoints through the HTTP proxy that HTTPS_PROXY (or ALL_PROXY) names,
       but for the hosts in NO_PROXY; TLS is spoken with DynamoDB itself, through the tunnel. Never to this machine.
 
@@ -158,7 +160,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
             write_tokens: bool = True,
             on_ambiguous: Literal["transact", "raise"] = "transact",
             strict_creates: bool = False,
-            cursor_key: bytes | str | Iterable[bytes | str] | CursorKeys | None = None,
+            cursor_key: bytes | str | Iterable[bytes | str] | SecretKeys | None = None,
+            idempotency_key: bytes | str | Iterable[bytes | str] | SecretKeys | None = None,
             trust_env: bool = False,
             metrics: bool = False,
             cost_tracking: bool = False,
@@ -199,7 +202,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     write_tokens: bool = True
     on_ambiguous: Literal["transact", "raise"] = "transact"
     strict_creates: bool = False
-    cursor_key: CursorKeys | None = None
+    cursor_key: SecretKeys | None = None
+    idempotency_key: SecretKeys | None = None
     trust_env: bool = False
     metrics: bool = False
     cost_tracking: bool = False

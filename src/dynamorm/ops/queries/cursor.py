@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from dynamorm.codec.library_attributes import is_key, sorted_sets
-from dynamorm.config.cursor_keys import CursorKeys
+from dynamorm.config.secret_keys import SecretKeys
 from dynamorm.errors import ConfigError, TamperedCursor, ValidationError
 from dynamorm.models.expressions.compile import Placeholders, condition_text
 from dynamorm.models.expressions.tree import Condition
@@ -165,10 +165,10 @@ def _term(prepared: PreparedQuery, condition: Condition) -> str:
 # ---------------------------------------------------------------------------------------------------------------- keys
 
 _lock: Final = Lock()
-_process: list[CursorKeys] = []
+_process: list[SecretKeys] = []
 
 
-def _keys(context: Context) -> CursorKeys:
+def _keys(context: Context) -> SecretKeys:
     """The secrets of the settings, or those of this process."""
     keys = context.config.cursor_key
     if keys is not None:
@@ -181,7 +181,7 @@ def _keys(context: Context) -> CursorKeys:
     with _lock:
         if _process:
             return _process[0]
-        _process.append(CursorKeys((os.urandom(32),)))
+        _process.append(SecretKeys((os.urandom(32),)))
     import warnings  # once in a process, and never in production
 
     warnings.warn(
@@ -193,7 +193,7 @@ def _keys(context: Context) -> CursorKeys:
 
 
 @lru_cache(maxsize=16)
-def _sealers(keys: CursorKeys) -> tuple[Any, ...]:
+def _sealers(keys: SecretKeys) -> tuple[Any, ...]:
     """AES-GCM with a key derived from each secret for this one purpose."""
     with suppress(ImportError):  # an optional dependency
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -20,7 +20,8 @@ from dynamorm.errors import (
 from . import machine
 from .held import Held
 from .machine import Change, Stored, Verdict
-from .values import decoded, has_mark, mark
+from .marks import has_mark, mark
+from .values import decoded
 
 ROUNDS: Final = 50
 """How often a record is tried for at once while others change it under each request; then it counts as busy."""
@@ -85,7 +86,9 @@ class Acquiring(Held):
 
     def _fresh(self, own: bytes, fence: int = 1) -> Stored:
         nonce = self._records.random_bytes(16)
-        return machine.fresh(own, nonce, mark(nonce, self.options.payload), self._times(), fence=fence)
+        return machine.fresh(
+            own, nonce, mark(nonce, self.options.payload, self.options.marks), self._times(), fence=fence
+        )
 
     def _judged(self, told: Any, own: bytes) -> tuple[Change, Stored] | Stored | None:
         """What is to be sent next, or the record that is ours already; None where its answer was given."""
@@ -97,7 +100,7 @@ class Acquiring(Held):
         key, seen = self.options.record_key, self._known.seen
         now = None if told.date is None else told.date * 1000
         unchanged = seen.unchanged(key, stored, told.at)
-        same = has_mark(stored.ph, stored.nonce, self.options.payload)
+        same = has_mark(stored.ph, stored.nonce, self.options.payload, self.options.marks)
         verdict, dateless = (
             machine.judge(stored, own, same=same is not False, now=at, unchanged=unchanged) for at in (now, None)
         )
@@ -107,7 +110,10 @@ class Acquiring(Held):
             new = self._fresh(own, stored.fence + 1)
             return machine.replace_expired(stored, new), new
         if same is None and verdict is not Verdict.OURS:
-            raise ConfigError("the record of this operation has a mark of its payload that this version does not know")
+            raise ConfigError(
+                "the payload of this operation was marked by a key that is not known here, so that nobody can tell whether this one is"
+                " the same: nothing was done; keep former keys behind the new one, Config(idempotency_key=[new, former])"
+            )
         if verdict is Verdict.REUSED:
             raise KeyReused(
                 "this idempotency key was used before with another payload: nothing was done; use a new key for another"

@@ -45,7 +45,9 @@ class Asked(OfOneProcess):
             self._checked("key", None)
 
     def _checked(self, key: Any, payload: Any) -> Options:
-        return checked(self._records.tenant, key, payload=payload, scope=self._scope, **self._times)
+        keys = self._records.config.idempotency_key
+        marks = () if keys is None else keys.secrets
+        return checked(self._records.tenant, key, payload=payload, scope=self._scope, marks=marks, **self._times)
 
     def _of_block(self) -> Options:
         """The options of a block. Raises: InvalidUse."""

@@ -48,6 +48,7 @@ class Options(Struct, frozen=True):
     wait: float
     max_run: float
     final: tuple[type[Exception], ...]
+    marks: tuple[bytes, ...] = ()
 
 
 def checked(
@@ -61,8 +62,9 @@ def checked(
     wait: float | timedelta,
     final: Any,
     max_run: float | timedelta,
+    marks: tuple[bytes, ...] = (),
 ) -> Options:
-    """The options. Raises: ValidationError."""
+    """The options; ``marks`` are the keys that payloads are marked by. Raises: ValidationError."""
     _check_text("key", key, MAX_KEY)
     _check_text("scope", scope, MAX_SCOPE)
     lease_s = check_seconds("lease", lease, 1.0, MAX_LEASE)
@@ -77,6 +79,7 @@ def checked(
         wait=check_seconds("wait", wait, 0.0, MAX_WAIT),
         max_run=check_seconds("max_run", max_run, 0.0, 86_400.0),
         final=_final(final),
+        marks=marks,
     )
 
 

@@ -1,4 +1,4 @@
-"""Answers that are kept and given again, equal type for type, and the mark by which a payload is known again.
+"""Answers that are kept and given again, equal type for type, and the one form of a payload by which that is known again (`marks`).
 
 Both are JSON in which every value says of which type it is. JSON's own types, bytes, Decimal, datetime, date, UUID and the
 library's Money are known; anything else is refused, by its type alone.
@@ -6,7 +6,6 @@ library's Money are known; anything else is refused, by its type alone.
 
 from __future__ import annotations
 
-import hmac
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -54,18 +53,6 @@ def decoded(data: bytes) -> Any:
 def canonical(value: Any, what: str = "payload") -> bytes:
     """A payload in one form: the order of keys does not count, types do, numbers and times count by value. Raises: ValidationError."""
     return _text(_tagged(value, what, 0, ordered=True), what)
-
-
-def mark(nonce: bytes, form: bytes) -> str:
-    """What is stored of a payload: nothing of it can be guessed without the secret of the run. The number names the kind of key."""
-    return f"1:{hmac.digest(nonce, form, 'sha256').hex()}"
-
-
-def has_mark(stored: str, nonce: bytes, form: bytes) -> bool | None:
-    """Whether a payload is the one of a stored mark; None for a mark of a kind that is not known."""
-    if not stored.startswith("1:"):
-        return None
-    return hmac.compare_digest(stored.encode(), mark(nonce, form).encode())
 
 
 def _text(tagged: Tagged, what: str) -> bytes:
