@@ -252,7 +252,7 @@ def _refunded(stored: Any, money: Money) -> int:
     """What is refunded of a payment with this refund. Raises: what `refund` raises."""
     if stored.currency != money.currency:
         raise CurrencyMismatch(
-            f"the payment is in {stored.currency}, and {money.currency} cannot be refunded of it", field="money"
+            f"the payment is in another currency than {money.currency}: it is refunded in its own", field="money"
         )
     if stored.status not in (Status.CAPTURED, Status.SETTLED, Status.PARTIALLY_REFUNDED, Status.DISPUTED):
         raise ForbiddenTransition(
@@ -278,7 +278,9 @@ def _captured(payment: Any, amount: Money | None) -> int:
             "what is captured is Money, more than nothing and no more than the payment", field="amount"
         )
     if amount.currency != payment.currency:
-        raise CurrencyMismatch(f"the payment is in {payment.currency}, not in {amount.currency}", field="amount")
+        raise CurrencyMismatch(
+            f"the payment is in another currency than {amount.currency}: it is captured in its own", field="amount"
+        )
     return amount.cents
 
 
