@@ -163,7 +163,10 @@ BAD = {
         )
         for id in NO_KEY
     },
-    **{f"refund id {id!r:.9}": (ValidationError, lambda w, given=id: w.refund(Money("1", "SEK"), id=given)) for id in NO_KEY},
+    **{
+        f"refund id {id!r:.9}": (ValidationError, lambda w, given=id: w.refund(Money("1", "SEK"), id=given))
+        for id in NO_KEY
+    },
     **{
         f"transition id {id!r:.9}": (ValidationError, lambda w, given=id: w.transition("settled", id=given))
         for id in NO_KEY[1:]
