@@ -69,12 +69,12 @@ class History:
             if odds < 0.1 and mine:
                 of = dice.choice(mine)
                 legs = {name: -cents for name, cents in self.posted[of].items()}
-                self.settled(id, legs, lambda id=id, of=of: self.call(self.ledger.reverse, of, by=id))
+                self.settled(id, legs, lambda of=of, by=id: self.call(self.ledger.reverse, of, by=by))
                 continue
             source, target = dice.sample(ACCOUNTS, 2)
             cents = dice.randint(1, 200)
             legs = {target: cents, source: -cents}
-            if self.settled(id, legs, lambda id=id, legs=legs: self.post(id, legs)):
+            if self.settled(id, legs, lambda given=id, legs=legs: self.post(given, legs)):
                 mine.append(id)
                 if odds > 0.8:
                     assert self.post(id, legs).replayed
