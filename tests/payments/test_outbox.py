@@ -46,6 +46,7 @@ class Called:
         self.inner = Outbox(db.inner, now=self.clock, **options)
         self.inner._monotonic = self.clock
         self.inner._clock.gauges = lambda: {"clock_skew_seconds": ahead, "clock_samples": dates}
+        self.inner._clock.is_here = False
         self.got = []
 
     def add(self, body, key="k"):

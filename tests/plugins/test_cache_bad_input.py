@@ -109,6 +109,13 @@ def test_a_client_of_the_other_face_is_refused(face, client, right, way):
         register(plugin)
 
 
+@pytest.mark.parametrize(("face", "client"), [(DB, redis.Redis), (AsyncDB, redis.asyncio.Redis)])
+def test_a_client_of_the_same_face_is_taken_also_by_a_database_of_tenants(face, client):
+    db = face(Presets.local_development(endpoint="http://127.0.0.1:9"))
+    db.enable_multi_tenancy()
+    db.use(CachingPlugin(client()))
+
+
 def test_a_cluster_is_refused():
     class Cluster:
         def execute_command(self):

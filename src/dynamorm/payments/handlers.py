@@ -16,15 +16,17 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from inspect import iscoroutinefunction
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from dynamorm import DB, AsyncDB
 from dynamorm.errors import ConfigError, KeyReused, ValidationError
 from dynamorm.log import close_coroutine, interrupts, is_cancellation, logger
 from dynamorm.plugins.idempotency import webhook_retention
 
 from .events import Event, Scope, group_of, id_of, message_body, message_id, records_of, scope_of
 from .two_faces import Steps, is_async, on_both, shown_as, within
+
+if TYPE_CHECKING:
+    from dynamorm import DB, AsyncDB
 
 Handler: TypeAlias = Callable[..., Any]
 
@@ -211,7 +213,7 @@ def webhook_handler(
 
 
 def _check(db: Any) -> None:
-    if not isinstance(db, (DB, AsyncDB)):
+    if not callable(getattr(type(db), "idempotent", None)):  # who has a blocking database does without asyncio
         raise ConfigError(f"a handler is for a DB or an AsyncDB, not {type(db).__name__}: DB(config)")
 
 

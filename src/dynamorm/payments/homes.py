@@ -94,7 +94,7 @@ def at_home(function: Callable[Concatenate[S, Home, P], Steps[R]]) -> Callable[C
     """Let a method in steps be called on either face, as `two_faces.on_both` does, with the home that the caller is in, of ``self.db``."""
 
     @wraps(function)
-    def call(self: Any, *args: P.args, **named: P.kwargs) -> Any:
+    def call(self: Any, /, *args: P.args, **named: P.kwargs) -> Any:
         home = home_of(self.db.scope)  # of the call, and not of when it is awaited
         return driven(self.db, function(self, home, *args, **named))
 

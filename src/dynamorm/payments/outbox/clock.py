@@ -21,11 +21,15 @@ class ServiceClock:
     """The service's time: this machine's clock, and what the Dates of answers have shown it to be away.
 
     ``ahead`` are the seconds by which the service is ahead. It ``is_sure`` where several Dates tell it, or one that this machine's
-    clock agrees with: one wrong Date alone decides nothing. ``gauges`` are those of the database.
+    clock agrees with: one wrong Date alone decides nothing. An engine on this machine (``is_here``) has its clock, and what comes
+    over plain HTTP teaches nothing. ``gauges`` are those of the database.
     """
 
-    def __init__(self, gauges: Callable[[], Mapping[str, float]], now: Callable[[], float]) -> None:
+    def __init__(
+        self, gauges: Callable[[], Mapping[str, float]], now: Callable[[], float], *, is_here: bool = False
+    ) -> None:
         self.gauges: Callable[[], Mapping[str, float]] = gauges
+        self.is_here: bool = is_here
         self._now = now
         self.ahead: float = 0.0
         self.is_sure: bool = False
@@ -34,7 +38,7 @@ class ServiceClock:
         """The time now, milliseconds since 1970, with what the last answers have told."""
         found = self.gauges()
         self.ahead, samples = found.get("clock_skew_seconds", 0.0), found.get("clock_samples", 0)
-        self.is_sure = samples >= ENOUGH or (samples >= 1 and abs(self.ahead) <= AGREES)
+        self.is_sure = self.is_here or samples >= ENOUGH or (samples >= 1 and abs(self.ahead) <= AGREES)
         return self.millis()
 
     def millis(self) -> int:

@@ -84,7 +84,7 @@ class Outbox:
         self.db: Any = db
         self._lease = lease
         self._skips = on_dead == "skip"
-        self._clock = ServiceClock(db.gauges, now)
+        self._clock = ServiceClock(db.gauges, now, is_here=_is_here(db.config))
         self._monotonic: Callable[[], float] = time.monotonic
         self._seen = Sightings()
 
@@ -166,9 +166,7 @@ class Outbox:
 
         Example: ``outbox.redrive(event.id)``
         """
-        is_known = isinstance(event, OutboxEvent)
-        of = home_of_key(event.pk) if is_known else home
-        id = event.id if is_known else event
+        of, id = (home_of_key(event.pk), event.id) if isinstance(event, OutboxEvent) else (home, event)
         letter: Any = None
         if home.is_all or of == home:
             letter = yield self.db.get(OutboxEvent, of.key(id), consistent=True)
@@ -341,6 +339,11 @@ class Outbox:
             )
         except ConditionFailed:
             return
+
+
+def _is_here(config: Any) -> bool:
+    """Whether the engine is on this machine: nothing else is reached without TLS."""
+    return config.engine is not None or (config.endpoint or "").startswith("http://")
 
 
 def _enqueue(tx: Any, key: str, id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, unwrap
 from os import urandom
 from typing import TYPE_CHECKING, Any, Final, Never
 
@@ -53,7 +53,7 @@ class CachingPlugin(Cache):
     def joined(self, db: Any) -> None:
         """Refuse a client of the other face. Raises: ConfigError."""
         super().joined(db)
-        is_async = iscoroutinefunction(type(db).get)
+        is_async = iscoroutinefunction(unwrap(type(db).get))
         if is_async is not iscoroutinefunction(self._redis.execute_command):
             right = "redis.asyncio.Redis" if is_async else "redis.Redis"
             raise ConfigError(f"{type(db).__name__} needs a client of its own face: CachingPlugin({right}(...))")
