@@ -40,7 +40,8 @@ def shown() -> set[tuple[str, str]]:
 
 def real() -> set[tuple[str, str]]:
     """The same of the classes themselves."""
-    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.DynamORMError)]
+    found = [getattr(errors, name) for name in dir(errors)]  # also those that are loaded when they are asked for
+    kinds = [one for one in found if isinstance(one, type) and issubclass(one, errors.DynamORMError)]
     return {
         (kind.__name__, base.__name__ if issubclass(base, errors.DynamORMError) else "")
         for kind in kinds

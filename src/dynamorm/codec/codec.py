@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from dynamorm.codec import values
 from dynamorm.codec.placing import NO_SCOPE, UNPLACED, check_places
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
 from dynamorm.codec.types.source import Source
-from dynamorm.codec.values.changes import difference
 from dynamorm.engine.sizes import MAX_NAME
 from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.models.schema.composite import Composite
@@ -28,7 +28,6 @@ from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
 from .state import ACCESS, SLOTS, Access
 from .strict import decoded, dumps, parts_of, read_object
-from .values import normal_form, operands
 
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import Keeps
@@ -104,7 +103,7 @@ class ModelCodec:
         self.unstored: tuple[str, ...] = tuple(plan.stored for plan in self.record.plans if plan.unstored is not None)
         self.changing: tuple[FieldPlan, ...] = ()
         if has_field(self.record, lambda plan: bool(plan.field.validators)):
-            self.changing = normal_form.changing(self.record)
+            self.changing = values.normal_form.changing(self.record)
         self.careful: Explaining = Explaining(self)
         self.encode_field: Callable[[str, Any], dict[str, Any] | None] = self.careful.encode_field
         self.decode_field: Callable[[str, dict[str, Any]], Any] = self.careful.decode_field
@@ -216,13 +215,13 @@ class ModelCodec:
 
         Raises: ValidationError.
         """
-        return operands.encode_operand(self, parts, value, what)
+        return values.operands.encode_operand(self, parts, value, what)
 
     def normal_operand(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
         """As `encode_operand`, of the value in the form in which the field's validators let it be stored."""
         if not self.changing:
-            return operands.encode_operand(self, parts, value, what)
-        wire: dict[str, Any] | None = normal_form.normal_operand(self, parts, value, what)
+            return values.operands.encode_operand(self, parts, value, what)
+        wire: dict[str, Any] | None = values.normal_form.normal_operand(self, parts, value, what)
         return wire
 
     def encode_update(self, parts: tuple[Any, ...], value: Any, what: str = "value") -> dict[str, Any] | None:
@@ -232,14 +231,14 @@ class ModelCodec:
         """
         if what == "value" and len(parts) == 1:
             name = parts[0].name
-            return operands.sendable(self, name, self.encode_field(name, value))
+            return values.operands.sendable(self, name, self.encode_field(name, value))
         if self.changing:
-            value = normal_form.in_normal_form(self, parts, value, what) if what != "value" else value
-        return operands.encode_addend(self, parts, value, what)
+            value = values.normal_form.in_normal_form(self, parts, value, what) if what != "value" else value
+        return values.operands.encode_addend(self, parts, value, what)
 
     def operand_beside(self, parts: tuple[Any, ...], value: Any) -> Any:
         """What is stored beside an attribute for values that are equal to this one: a list of wire values by stored name."""
-        return operands.encode_operand(self, parts, value, "search")
+        return values.operands.encode_operand(self, parts, value, "search")
 
     def wire_before(self, name: str, value: Any) -> dict[str, Any] | None:
         """The wire value of a field before it has the form that it has in its item; None where it is left out."""
@@ -323,7 +322,7 @@ class ModelCodec:
     def as_stored(self, obj: Any, item: bytes) -> None:
         """Let an object hold its values as they are stored in an item's JSON: validators may have changed them."""
         if self.changing:
-            normal_form.settle(self, obj, item)
+            values.normal_form.settle(self, obj, item)
 
     def new(self, **values: Any) -> Any:
         """An object from field values; what is not given gets its default.
@@ -352,11 +351,11 @@ class ModelCodec:
         Attributes the model does not know never appear; members of nested values that it does not know are in the wire
         values, with the objects they belong to. Raises: ValidationError.
         """
-        return difference(self, obj)[0]
+        return values.changes.difference(self, obj)[0]
 
     def compare(self, obj: Any) -> tuple[dict[str, dict[str, Any] | None], dict[str, Any]]:
         """As `changes`, and the wire values of the whole loaded state that they were compared with."""
-        return difference(self, obj)
+        return values.changes.difference(self, obj)
 
     @cached_property
     def inner(self) -> Inner:

@@ -9,7 +9,6 @@ from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import Shape
 from dynamorm.codec.types.size import check_names, check_nesting
-from dynamorm.codec.types.unions import FamilyShape
 from dynamorm.engine.sizes import MAX_ITEM, item_size
 from dynamorm.errors import ItemTooLarge, ValidationError
 
@@ -54,7 +53,7 @@ def _each(codec: ModelCodec, check: Callable[[dict[str, Any]], None], wire: dict
 
 def may_nest(shape: Shape, above: frozenset[int] = frozenset()) -> bool:
     """Whether values may nest deeper than the types show: documents, custom codecs, types that hold themselves."""
-    if id(shape) in above or isinstance(shape, FamilyShape) or (isinstance(shape, Record) and shape.extras):
+    if id(shape) in above or shape.any_depth or (isinstance(shape, Record) and shape.extras):
         return True
     inside = [plan.shape for plan in shape.plans] if isinstance(shape, Record) else list(shape.children())
     if not shape.tag and not inside:

@@ -26,7 +26,7 @@ MONEY: Final = frozenset(
         "money",
     ]
 )
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_WORDS: Final = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])"
 
 
 def says_money(name: str) -> bool:
@@ -34,7 +34,7 @@ def says_money(name: str) -> bool:
 
     Example: ``says_money("refund_total")`` is true, ``says_money("totally")`` is not.
     """
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = [word.lower() for word in re.findall(_WORDS, name)]
     return not MONEY.isdisjoint(
         [*words, *(word.removesuffix("s") for word in words), *(word.removesuffix("es") for word in words)]
     )

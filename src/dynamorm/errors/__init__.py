@@ -43,8 +43,8 @@ attribute's value.
 
 from __future__ import annotations
 
-from .audit import ActorRequired as ActorRequired
-from .audit import AuditChainBroken as AuditChainBroken
+from typing import TYPE_CHECKING
+
 from .base import DynamORMError as DynamORMError
 from .base import Outcome as Outcome
 from .cancellation import CancellationReason as CancellationReason
@@ -65,24 +65,6 @@ from .doubtful import OutcomeUnknown as OutcomeUnknown
 from .doubtful import PluginError as PluginError
 from .doubtful import Spooled as Spooled
 from .doubtful import TamperedCursor as TamperedCursor
-from .encryption import EncryptionError as EncryptionError
-from .encryption import EncryptionNotConfigured as EncryptionNotConfigured
-from .encryption import EphemeralGone as EphemeralGone
-from .encryption import KeyDisabled as KeyDisabled
-from .encryption import KeyUnavailable as KeyUnavailable
-from .encryption import TamperedCiphertext as TamperedCiphertext
-from .idempotency import AlreadyDone as AlreadyDone
-from .idempotency import ExecutionLost as ExecutionLost
-from .idempotency import IdempotencyError as IdempotencyError
-from .idempotency import InProgress as InProgress
-from .idempotency import KeyReused as KeyReused
-from .idempotency import StepUnknown as StepUnknown
-from .idempotency import StoredFailure as StoredFailure
-from .payments import CurrencyMismatch as CurrencyMismatch
-from .payments import ForbiddenTransition as ForbiddenTransition
-from .payments import InsufficientFunds as InsufficientFunds
-from .payments import InvalidSignature as InvalidSignature
-from .payments import LicenseError as LicenseError
 from .rejected import AccessDenied as AccessDenied
 from .rejected import BatcherClosed as BatcherClosed
 from .rejected import ClientError as ClientError
@@ -118,11 +100,83 @@ from .retryable import ServerError as ServerError
 from .retryable import Throttled as Throttled
 from .retryable import TransactionConflict as TransactionConflict
 from .retryable import Unavailable as Unavailable
-from .tenants import InvalidTenant as InvalidTenant
-from .tenants import TenantError as TenantError
-from .tenants import TenantMismatch as TenantMismatch
-from .tenants import TenantRequired as TenantRequired
 
-for _kind in tuple(globals().values()):  # they are met, and pickled, under the name of this module
-    if isinstance(_kind, type):
-        _kind.__module__ = __name__
+if TYPE_CHECKING:
+    from .audit import ActorRequired as ActorRequired
+    from .audit import AuditChainBroken as AuditChainBroken
+    from .encryption import EncryptionError as EncryptionError
+    from .encryption import EncryptionNotConfigured as EncryptionNotConfigured
+    from .encryption import EphemeralGone as EphemeralGone
+    from .encryption import KeyDisabled as KeyDisabled
+    from .encryption import KeyUnavailable as KeyUnavailable
+    from .encryption import TamperedCiphertext as TamperedCiphertext
+    from .idempotency import AlreadyDone as AlreadyDone
+    from .idempotency import ExecutionLost as ExecutionLost
+    from .idempotency import IdempotencyError as IdempotencyError
+    from .idempotency import InProgress as InProgress
+    from .idempotency import KeyReused as KeyReused
+    from .idempotency import StepUnknown as StepUnknown
+    from .idempotency import StoredFailure as StoredFailure
+    from .payments import CurrencyMismatch as CurrencyMismatch
+    from .payments import ForbiddenTransition as ForbiddenTransition
+    from .payments import InsufficientFunds as InsufficientFunds
+    from .payments import InvalidSignature as InvalidSignature
+    from .payments import LicenseError as LicenseError
+    from .tenants import InvalidTenant as InvalidTenant
+    from .tenants import TenantError as TenantError
+    from .tenants import TenantMismatch as TenantMismatch
+    from .tenants import TenantRequired as TenantRequired
+
+_LAZY = {
+    "ActorRequired": "audit",
+    "AlreadyDone": "idempotency",
+    "AuditChainBroken": "audit",
+    "CurrencyMismatch": "payments",
+    "EncryptionError": "encryption",
+    "EncryptionNotConfigured": "encryption",
+    "EphemeralGone": "encryption",
+    "ExecutionLost": "idempotency",
+    "ForbiddenTransition": "payments",
+    "IdempotencyError": "idempotency",
+    "InProgress": "idempotency",
+    "InsufficientFunds": "payments",
+    "InvalidSignature": "payments",
+    "InvalidTenant": "tenants",
+    "KeyDisabled": "encryption",
+    "KeyReused": "idempotency",
+    "KeyUnavailable": "encryption",
+    "LicenseError": "payments",
+    "StepUnknown": "idempotency",
+    "StoredFailure": "idempotency",
+    "TamperedCiphertext": "encryption",
+    "TenantError": "tenants",
+    "TenantMismatch": "tenants",
+    "TenantRequired": "tenants",
+}
+"""The errors of features that not every program has, by their module: loaded when one of them is asked for."""
+
+
+def _named_here(names: dict[str, object]) -> None:
+    """Name the module of errors: they are met, and pickled, under the name of this one."""
+    for kind in tuple(names.values()):
+        if isinstance(kind, type) and kind.__module__.startswith(f"{__name__}."):
+            kind.__module__ = __name__
+
+
+_named_here(globals())
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        module = import_module(f"{__name__}.{_LAZY[name]}")
+        _named_here(vars(module))
+        found = globals()[name] = getattr(module, name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LAZY} - {"TYPE_CHECKING"})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import UNSET as U
 from msgspec.structs import replace
 
+from dynamorm.codec import types
 from dynamorm.codec.money import says_money
 from dynamorm.codec.state import ACCESS, has_slot
 from dynamorm.engine.sizes import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
@@ -19,15 +20,12 @@ from dynamorm.models.schema.composite import Composite
 from dynamorm.models.schema.schema import SCHEMAS, Codec, Field, Json, Schema, TypeCodec
 
 from . import records
-from .containers import AnySetShape, DictShape, ListShape, SetShape, TupleShape
 from .fields import FieldPlan
 from .hints import Context, class_context, field_context, flat_union, origin_of, plain, resolved
-from .jsontext import JsonShape
 from .records import Record
 from .scalars import EPOCH, INSTANT, SCALARS, enum_shape, literal_shape
 from .shapes import ANY, CustomShape, Nullable, Scalar, Shape, TypeShape
 from .times import real
-from .unions import FamilyShape, Union
 
 if TYPE_CHECKING:
     from dynamorm.plugin import FieldCodec, PlacedField
@@ -97,7 +95,9 @@ class Planner:
         if field.option(Json) is not None:
             optional = _optional(field.annotation, context)
             none = None if optional or field.default is None else _emptied(field.annotation, context)
-            return JsonShape(resolved(field.annotation, context), context.where, optional=optional, none=none)
+            return types.jsontext.JsonShape(
+                resolved(field.annotation, context), context.where, optional=optional, none=none
+            )
         shape = self.shape(field.annotation, context)
         if field.role == "ttl":
             inner = shape.inner if isinstance(shape, Nullable) else shape
@@ -116,13 +116,13 @@ class Planner:
             raise ModelError(f"{where}: a key attribute cannot be None")
         if inner.remedy:
             raise ModelError(f"{where}: {inner.expected} is stored as a map, which no key can be: {inner.remedy}")
-        if not isinstance(inner, (CustomShape, JsonShape)) and inner.tag not in ("S", "N", "B"):
+        if inner.tag not in ("S", "N", "B") and not isinstance(inner, (CustomShape, types.jsontext.JsonShape)):
             raise ModelError(f"{where}: a key attribute is stored as text, number or bytes, not as {inner.expected}")
         if len(field.stored.encode()) > MAX_INDEX_NAME:
             raise ModelError(f"{where}: the stored name of a key attribute has at most {MAX_INDEX_NAME} bytes")
 
     def _refuse_money(self, field: Field, shape: Shape, where: str) -> None:
-        if field.allow_float or not says_money(field.name) or not _holds_float(shape):
+        if field.allow_float or not _holds_float(shape) or not says_money(field.name):
             return
         raise ModelError(
             f"{where} is a float, and its name says money: use int minor units (cents) or Decimal;"
@@ -160,7 +160,7 @@ class Planner:
         if not present:
             raise ModelError(f"{context.where}: a field that is always None cannot be stored")
         shapes = [self.shape(member, context) for member in present]
-        shape = shapes[0] if len(shapes) == 1 else ANY if ANY in shapes else Union(shapes)
+        shape = shapes[0] if len(shapes) == 1 else ANY if ANY in shapes else types.unions.Union(shapes)
         return Nullable(shape) if optional else shape
 
     def _literal(self, values: tuple[Any, ...], context: Context) -> Shape:
@@ -180,12 +180,12 @@ class Planner:
             if scalar is None or not isinstance(scalar, Scalar):
                 raise ModelError(f"{context.where}: this Literal cannot be stored")
             shapes.append(scalar)
-        shape_all: Shape = shapes[0] if len(shapes) == 1 else Union(shapes)
+        shape_all: Shape = shapes[0] if len(shapes) == 1 else types.unions.Union(shapes)
         return Nullable(shape_all) if optional else shape_all
 
     def _container(self, origin: Any, arguments: tuple[Any, ...], context: Context) -> Shape:
         if origin is tuple and arguments and not (len(arguments) == 2 and arguments[1] is ...):
-            return TupleShape(
+            return types.containers.TupleShape(
                 () if arguments == ((),) else tuple(self.shape(argument, context) for argument in arguments)
             )
         if origin is dict:
@@ -193,15 +193,15 @@ class Planner:
             key = SCALARS[str] if key is ANY else key
             if not isinstance(key, Scalar) or key.tag not in ("S", "N") or key is SCALARS[float]:
                 raise ModelError(f"{context.where}: the keys of a dict are str, int, Enum or UUID, stored as text")
-            return DictShape(key, self.shape(arguments[1], context) if arguments else ANY)
+            return types.containers.DictShape(key, self.shape(arguments[1], context) if arguments else ANY)
         item = self.shape(arguments[0], context) if arguments else ANY
         if origin in (list, tuple):
-            return ListShape(item, origin)
+            return types.containers.ListShape(item, origin)
         if item is ANY:
-            return AnySetShape(origin)
+            return types.containers.AnySetShape(origin)
         if not isinstance(item, Scalar) or item.tag not in ("S", "N", "B"):
             raise ModelError(f"{context.where}: a set holds only texts, only numbers or only bytes; use a list")
-        return SetShape(item, origin)
+        return types.containers.SetShape(item, origin)
 
     def _class(self, cls: type, arguments: tuple[Any, ...], context: Context) -> Shape:
         if issubclass(cls, Enum):
@@ -230,7 +230,7 @@ class Planner:
 
     def _nested_model(self, schema: Schema, key: Any, typevars: dict[Any, Any]) -> Shape:
         if schema.discriminator is not None:
-            return FamilyShape(schema.model, self.codec_of)
+            return types.unions.FamilyShape(schema.model, self.codec_of)
         access = ACCESS.get(schema.model)
         style = records.SLOTS if access is None and has_slot(schema.model) else records.ACCESSED
         nested = replace(schema, typevars=schema.typevars | typevars, key=None, indexes={}, table=None)

@@ -74,6 +74,8 @@ class Shape:
     """Whether decoding returns the payload unchanged, so that a missing one would go unnoticed."""
     remedy: str = ""
     """What to do where its values are to be ordered or to be a key, and cannot."""
+    any_depth: bool = False
+    """Whether its values may nest deeper than the types show."""
     is_money: bool = False
     """Whether its values are money, whatever the field is called."""
     first: str = "None"

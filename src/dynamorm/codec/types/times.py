@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -15,10 +16,14 @@ from msgspec import to_builtins
 from .mismatch import Mismatch
 from .numbers import decimal_of, int_of, int_text
 
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)",
-    re.ASCII,
-)
+
+@cache
+def _rfc3339() -> re.Pattern[str]:
+    """Any time of RFC 3339. Compiled with its first use: what this library writes itself is read without it."""
+    return re.compile(
+        r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)",
+        re.ASCII,
+    )
 
 
 def real(cls: Any) -> Any:
@@ -79,7 +84,7 @@ def instant_of(text: str) -> datetime:
     The colon of the offset may be missing, as PynamoDB stores it. The zero time of Go is read as the first instant
     there is also where the clock of a western zone shows the year 0. Raises: Mismatch.
     """
-    match = _RFC3339.fullmatch(text)
+    match = _rfc3339().fullmatch(text)
     if match is None:
         raise Mismatch("an RFC 3339 time with a time zone", text, "other text")
     day, minute, second, fraction, zone = match.groups()

@@ -26,6 +26,7 @@ class FamilyShape(Shape):
     """A model whose subclasses are told apart by a discriminator: each is encoded and decoded by its own codec."""
 
     tag = "M"
+    any_depth = True
 
     def __init__(self, cls: Any, codec_of: Callable[[Any], Any]) -> None:
         self.cls = cls

@@ -12,8 +12,9 @@ from dynamorm.codec.strict import read_object
 from dynamorm.errors import ValidationError
 from dynamorm.wire.reply import ServiceFault
 
-_INSIDE: Final = re.compile(r"#\w+(?:\.#\w+|\[\d+\])+")
-_GROWING: Final = re.compile(r"list_append\((?::\w+, ?)?(#\w+(?:\.#\w+|\[\d+\])*)")
+# Only a refusal needs them: they are compiled with their first use, not with this module.
+_INSIDE: Final = r"#\w+(?:\.#\w+|\[\d+\])+"
+_GROWING: Final = r"list_append\((?::\w+, ?)?(#\w+(?:\.#\w+|\[\d+\])*)"
 
 
 def of_path(fault: ServiceFault, body: bytes, info: dict[str, Any]) -> ValidationError | None:
@@ -45,14 +46,14 @@ def _root(path: str) -> str:
     return re.split(r"[.\[]", path)[0]
 
 
-def _named(body: bytes, pattern: re.Pattern[str]) -> list[str]:
+def _named(body: bytes, pattern: str) -> list[str]:
     """The places that the updates of a request name so, in the words of the table."""
     request: dict[str, Any] = read_object(body)
     operations: list[dict[str, Any]] = request.get("TransactItems", [{"Update": request}])
     paths: set[str] = set()
     for update in (operation["Update"] for operation in operations if "Update" in operation):
         names = update.get("ExpressionAttributeNames", {})
-        paths |= {_spelled(path, names) for path in pattern.findall(update.get("UpdateExpression", ""))}
+        paths |= {_spelled(path, names) for path in re.findall(pattern, update.get("UpdateExpression", ""))}
     return sorted(paths)
 
 

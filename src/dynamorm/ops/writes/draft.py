@@ -20,7 +20,7 @@ from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.reads.last import last_key
 
 from .handed import Prepared, built, check_pins, settable, stamped
-from .rules import gave, replacing
+from .rules import gave
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Tell, Write, explain_refusal
 
@@ -100,7 +100,9 @@ class WriteDraft:
         for rule in self.plan.transforms[self.verb] if rules is None else rules:
             self.rule = rule
             if (instead := rule.transform(self)) is not None:
-                return self._replaced_by(replacing(rule, instead))
+                if not isinstance(instead, Write):
+                    raise gave(rule, "transform", instead)
+                return self._replaced_by(instead)
         return None
 
     def _replaced_by(self, write: Write) -> Write:

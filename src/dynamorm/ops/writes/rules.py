@@ -12,8 +12,6 @@ from dynamorm.errors import ConfigError
 from dynamorm.models.schema.overriding import own
 from dynamorm.models.schema.rules import WriteRule
 
-from .write import Write
-
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -102,10 +100,3 @@ def gave(rule: WriteRule, moment: str, result: Any) -> ConfigError:
         " draft.require(condition), draft.set(name, value) and draft.add(verb, ...); another write in the place of this one is"
         " returned by transform"
     )
-
-
-def replacing(rule: WriteRule, result: Any) -> Write:
-    """What a rule's ``transform`` has put in the place of a write. Raises: ConfigError for what is no write."""
-    if not isinstance(result, Write):
-        raise gave(rule, "transform", result)
-    return result
