@@ -1,11 +1,12 @@
-"""Writes the shapes of DynamoDB's requests, as botocore's service model has them, into the engine.
+"""Writes the shapes of the requests of DynamoDB and KMS, as botocore's service models have them, into the engine.
 
     python scripts/service_shapes.py          write src/dynamorm/engine/shapes/shapes.json
     python scripts/service_shapes.py check    fail where that file is not what would be written
 
 A shape is a list: its kind, and what it is made of. ``struct``: members (name, shape, whether required); ``list`` and ``map``: the
 shape of the elements, least and greatest number; ``text``: least and greatest length, pattern, the words allowed; ``whole``: least and
-greatest value; ``real``, ``bool``, ``bytes``, ``time`` and ``value`` (an AttributeValue) alone.
+greatest value; ``real``, ``bool``, ``bytes``, ``time`` and ``value`` (an AttributeValue) alone. What is of KMS begins with
+``TrentService.``, as its targets do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from typing import Any
 
 from botocore.loaders import Loader
 
+from dynamorm.engine.kms.service import OPERATIONS
+
 TARGET = Path(__file__).resolve().parent.parent / "src/dynamorm/engine/shapes/shapes.json"
+KMS = "TrentService."
 _KINDS = {"float": "real", "double": "real", "boolean": "bool", "blob": "bytes", "timestamp": "time"}
 
 
@@ -25,31 +29,34 @@ def shapes() -> dict[str, Any]:
     """Every operation's name with its input, and the shapes that inputs are made of."""
     found: dict[str, Any] = {}
     operations: dict[str, str] = {}
-    for service in ("dynamodb", "dynamodbstreams"):
+    for service, prefix in (("dynamodb", ""), ("dynamodbstreams", ""), ("kms", KMS)):
         model = Loader().load_service_model(service, "service-2")
         for name, operation in model["operations"].items():
-            operations[name] = operation["input"]["shape"]
-            _collect(model["shapes"], operation["input"]["shape"], found)
+            if prefix and name not in OPERATIONS:
+                continue  # the engine has a small part of KMS
+            operations[prefix + name] = prefix + operation["input"]["shape"]
+            _collect(model["shapes"], prefix + operation["input"]["shape"], found, prefix)
     return {"operations": operations, "shapes": dict(sorted(found.items()))}
 
 
-def _collect(model: dict[str, Any], name: str, found: dict[str, Any]) -> None:
+def _collect(model: dict[str, Any], name: str, found: dict[str, Any], prefix: str) -> None:
     if name in found:
         return
-    shape = model[name]
+    shape = model[name.removeprefix(prefix)]
     kind = shape["type"]
     bounds = [shape.get("min"), shape.get("max")]
     if name == "AttributeValue":
         found[name] = ["value"]
     elif kind == "structure":
         required = set(shape.get("required", ()))
-        found[name] = ["struct", [[one, member["shape"], one in required] for one, member in shape["members"].items()]]
-        for member in shape["members"].values():
-            _collect(model, member["shape"], found)
+        members = {one: prefix + member["shape"] for one, member in shape["members"].items()}
+        found[name] = ["struct", [[one, inner, one in required] for one, inner in members.items()]]
+        for inner in members.values():
+            _collect(model, inner, found, prefix)
     elif kind in ("list", "map"):
-        inner = shape["member" if kind == "list" else "value"]["shape"]
+        inner = prefix + shape["member" if kind == "list" else "value"]["shape"]
         found[name] = [kind, inner, *bounds]
-        _collect(model, inner, found)
+        _collect(model, inner, found, prefix)
     elif kind == "string":
         found[name] = ["text", *bounds, shape.get("pattern"), shape.get("enum")]
     elif kind in ("integer", "long"):

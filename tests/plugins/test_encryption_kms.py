@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def kms_engine(engine):
-    if type(engine).__name__ != "EmbeddedEngine":
+    if type(engine).__name__ == "DynamoDBLocal":
         pytest.skip("DynamoDB Local has no KMS")
     return engine
 

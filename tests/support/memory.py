@@ -18,19 +18,9 @@ class InMemory(Engine):
         return self.address
 
 
-_PARTIQL: Final = "the engine inside the process has no PartiQL yet"
 _HTTP: Final = "the engine inside the process does not answer over HTTP yet"
 
 NOT_YET: Final = {
-    "test_partiql.py": _PARTIQL,
-    "test_rules_and_partiql.py": _PARTIQL,
-    "test_a_statement_of_a_model": _PARTIQL,
-    "test_a_token_of_statements_that_comes_again_is_told": _PARTIQL,
-    "test_every_request_on_items_asks_once_and_results_are_the_same": _PARTIQL,
-    "test_requests_without_values": _PARTIQL,
-    "test_statements_of_a_model": _PARTIQL,
-    "test_what_cannot_be_a_transaction_is_refused_where_something_is_added_to_each": _PARTIQL,
-    "test_what_is_left_out_need_not_be_readable": _PARTIQL,
     "test_shared_tables.py": _HTTP,
     "test_streams_of_another_host_are_read_over_a_driver_of_their_own": "an engine inside the process has no host",
 }

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.core import Core
 from dynamorm.engine.items import batches, single, transactions
+from dynamorm.engine.partiql import operations as statements
 from dynamorm.engine.queries import operations as queries
 from dynamorm.engine.streams import operations as streams
 from dynamorm.engine.tables import create, describe, settings, tags
@@ -15,6 +16,7 @@ from dynamorm.engine.tables import update as tables
 Answers: TypeAlias = Callable[[Core, dict[str, Any]], bytes]
 
 OPERATIONS: Final[dict[str, Answers]] = {
+    "BatchExecuteStatement": statements.batch_execute,
     "BatchGetItem": batches.batch_get,
     "BatchWriteItem": batches.batch_write,
     "CreateTable": create.create_table,
@@ -26,6 +28,8 @@ OPERATIONS: Final[dict[str, Answers]] = {
     "DescribeStream": streams.describe_stream,
     "DescribeTable": describe.describe_table,
     "DescribeTimeToLive": settings.describe_ttl,
+    "ExecuteStatement": statements.execute_statement,
+    "ExecuteTransaction": statements.execute_transaction,
     "GetItem": single.get_item,
     "GetRecords": streams.get_records,
     "GetShardIterator": streams.get_shard_iterator,

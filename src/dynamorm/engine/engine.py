@@ -13,6 +13,9 @@ from weakref import WeakValueDictionary
 from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
 from dynamorm.engine.dispatch import OPERATIONS
 from dynamorm.engine.expiry import Sweeper, expire
+from dynamorm.engine.kms import service as kms
+from dynamorm.engine.kms import sts
+from dynamorm.engine.kms.service import TARGET
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.legacy import LEGACY, modern
 from dynamorm.engine.shapes.requests import known, reader
@@ -106,11 +109,14 @@ class Engine:
         """Whether the engine was closed."""
         return self._closed
 
-    def handle(self, operation: str, body: bytes, *, strict: bool = False) -> tuple[int, bytes]:
+    def handle(
+        self, operation: str, body: bytes, *, strict: bool = False, access_key: str | None = None
+    ) -> tuple[int, bytes]:
         """Answer one request: the HTTP status and the body.
 
-        ``operation`` is a name, with or without what precedes it in ``X-Amz-Target``. It never raises for a request, however
-        it is made. ``strict``: members that come twice are refused too, as they are by the service; the library sends none.
+        ``operation`` is a name, with or without what precedes it in ``X-Amz-Target``; that of KMS begins with ``TrentService.``,
+        and a form for STS has none: its answer is XML. It never raises for a request, however it is made. ``strict``: members
+        that come twice are refused too, as they are by the service; the library sends none. ``access_key`` is that of who asks.
 
         Raises: ConfigError once the engine is closed.
 
@@ -121,6 +127,8 @@ class Engine:
         try:
             work = OPERATIONS.get(operation)
             if work is None:
+                if operation.startswith(TARGET) or not operation:
+                    return self._other(operation, body, access_key)
                 operation = operation.rpartition(".")[2]
                 work = OPERATIONS.get(operation)
                 if work is None:
@@ -141,6 +149,13 @@ class Engine:
             if self._closed:
                 raise ConfigError("this engine was closed") from error
             return 500, Refusal("InternalServerError", f"the store failed: {error}", status=500).body()
+
+    def _other(self, target: str, body: bytes, access_key: str | None) -> tuple[int, bytes]:
+        """The answer to a request of KMS or STS."""
+        with self._lock:
+            if target:
+                return kms.answered(self._core, target.removeprefix(TARGET), body)
+            return sts.answered(self._core, body, access_key)
 
     def snapshot(self) -> Snapshot:
         """What the engine holds now, to `restore`; nothing is copied.

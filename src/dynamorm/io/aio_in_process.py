@@ -15,6 +15,8 @@ class AioInProcess(Aio):
     """An `Aio` whose exchanges are calls of an engine. One may be used on any event loop."""
 
     engine: Any = None
+    over_the_wire: Any = Aio
+    """The driver to what is not in this process."""
 
     @override
     async def exchange(self, send: Send) -> Reply:

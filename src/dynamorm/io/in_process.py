@@ -52,7 +52,9 @@ def exchanged(engine: Any, send: Send) -> Reply:
     end = data.index(b"\r\n\r\n")
     match = _target(data, 0, end + 2)
     target = "" if match is None else match[1].decode()
-    status, body = engine.handle(target.rpartition(".")[2], data[end + 4 :])
+    if target.startswith("DynamoDB"):
+        target = target.rpartition(".")[2]
+    status, body = engine.handle(target, data[end + 4 :])
     if len(body) > send.largest:
         raise TransportError("protocol", f"an answer of {len(body)} bytes", sent=True)
     return Answer(status, body)
@@ -62,6 +64,8 @@ class InProcess(Blocking):
     """A `Blocking` whose exchanges are calls of an engine."""
 
     engine: Any = None
+    over_the_wire: Any = Blocking
+    """The driver to what is not in this process."""
 
     @override
     def exchange(self, send: Send) -> Reply:

@@ -162,6 +162,8 @@ def _term(operand: Operand, places: Places) -> Computes:
             return instead if found is None else _copy(found)
 
         return either
+    if operand.function in _OF_SETS:
+        return _changed_set(operand.function, left, right, places)
     one, other = _term(left, places), _term(right, places)
     for side in (left, right):
         if isinstance(side, Given):
@@ -238,6 +240,19 @@ def _deletion(path: Path, given: Value) -> Computes:
         return {tag: left} if left else None
 
     return delete
+
+
+_OF_SETS: Final = {"set_add": _addition, "set_delete": _deletion}
+"""Functions of PartiQL, which do what ADD and DELETE do."""
+
+
+def _changed_set(function: str, left: Operand, right: Operand, places: Places) -> Computes:
+    if not isinstance(left, At) or not isinstance(right, Given):
+        raise invalid(f"Invalid {_KIND}: Incorrect operand type for operator or function; function: {function}: a path and a set are expected")  # fmt: skip
+    given = places.value(right.name, _KIND)
+    if not given.keys() & _SETS.keys():
+        raise _not_for(function, next(iter(given)))
+    return _OF_SETS[function](places.path(left.path, _KIND), given)
 
 
 def _not_for(function: str, tag: str) -> Refusal:

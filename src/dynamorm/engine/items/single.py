@@ -43,7 +43,7 @@ def update_item(core: Core, request: dict[str, Any]) -> bytes:
     returned = request.get("ReturnValues")
     outcome = plan(core, update(core, request))
     commit(core, [outcome])
-    return _answer(request, outcome, None if returned is None else _attributes(outcome, returned))
+    return _answer(request, outcome, None if returned is None else attributes_of(outcome, returned))
 
 
 def _returned(request: dict[str, Any], operation: str) -> str | None:
@@ -57,7 +57,7 @@ def _old(outcome: Outcome) -> bytes | None:
     return None if outcome.old_row is None else outcome.old_row[1]
 
 
-def _attributes(outcome: Outcome, returned: str) -> bytes | None:
+def attributes_of(outcome: Outcome, returned: str) -> bytes | None:
     """The Attributes of an update's answer."""
     if returned == "ALL_OLD":
         return _old(outcome)

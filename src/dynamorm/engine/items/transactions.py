@@ -9,14 +9,16 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.answers import EMPTY, Members, answer, encode, listed, read_item
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, key_bytes
-from dynamorm.engine.items.writes import FAILED, MAKERS, Outcome, Write, places_of, plan
+from dynamorm.engine.items.writes import DUPLICATE, FAILED, MAKERS, Outcome, Write, places_of, plan
 from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
 from dynamorm.engine.sizes import read_units
 from dynamorm.engine.store.store import Change
@@ -25,10 +27,14 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 TOKEN_SECONDS: Final = 600.0
 MAX_TOKEN: Final = 36
 
+Makes: TypeAlias = Callable[[], Write]
+"""Makes one write of a transaction; it raises: Refusal."""
+
 _NONE: Final = {"Code": "None"}
+_REASONS: Final = {FAILED: "ConditionalCheckFailed", DUPLICATE: "DuplicateItem"}
 _FAULTS: Final = (
     "One or more parameter values", "The provided key element", "Item size", "Number ", "Attempting to store", "An operand in the update",
-    "The document path provided", "The provided expression refers", "Nesting Levels", "Type mismatch",
+    "The document path provided", "The provided expression refers", "Nesting Levels", "Type mismatch", "Where clause",
 )  # fmt: skip
 """How the texts of faults begin that are of one write, by AWS's list of reasons; other faults are of the request."""
 
@@ -36,13 +42,24 @@ _FAULTS: Final = (
 def transact_write(core: Core, request: dict[str, Any]) -> bytes:
     """TransactWriteItems."""
     entries = request["TransactItems"]
+
+    def made() -> list[Makes]:
+        return [partial(MAKERS[kind], core, body) for kind, body in map(_single, entries)]
+
+    return write_all(core, request, entries, made, [])
+
+
+def write_all(
+    core: Core, request: dict[str, Any], entries: Any, made: Callable[[], list[Makes]], members: Members
+) -> bytes:
+    """Make writes, all of them or none, once for each token. ``entries`` are what its digest is of. Raises: Refusal."""
     token = request.get("ClientRequestToken")
-    digest = b"" if token is None else _digest(request)
+    digest = b"" if token is None else _digest(token, entries)
     if token is not None:
         known = _remembered(core, token, digest)
         if known is not None:
-            return _answer(request, [_replayed(core, one) for one in known], "Read")
-    outcomes = _planned(core, [_single(entry) for entry in entries])
+            return _answer(request, [_replayed(core, one) for one in known], "Read", members)
+    outcomes = _planned(core, made())
     if sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES:
         raise invalid("Member must have total size of all items less than or equal to 4 MB: Collection size exceeded")
     consumed = [(outcome.write, 2.0 * outcome.units, outcome.arms) for outcome in outcomes]
@@ -57,7 +74,7 @@ def transact_write(core: Core, request: dict[str, Any]) -> bytes:
         one.of_table += units
         for index, cost in arms.items():
             one.add(index, float(cost))
-    return _answer(request, list(totals.values()), "Write", outcomes)
+    return _answer(request, list(totals.values()), "Write", members, outcomes)
 
 
 def _size(row: tuple[int, bytes] | None) -> int:
@@ -72,15 +89,15 @@ def _single(entry: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return given[0]
 
 
-def _planned(core: Core, entries: list[tuple[str, dict[str, Any]]]) -> list[Outcome]:
+def _planned(core: Core, makers: list[Makes]) -> list[Outcome]:
     """What the writes of a transaction make. Raises: Refusal, with the reasons where it is cancelled."""
     writes: list[Write] = []
     seen: set[tuple[str, bytes]] = set()
-    for number, (kind, body) in enumerate(entries):
+    for number, make in enumerate(makers):
         try:
-            write = MAKERS[kind](core, body)
+            write = make()
         except Refusal as fault:
-            raise _cancelled_by(fault, number, len(entries)) from fault
+            raise cancelled_by(fault, number, len(makers)) from fault
         place = write.table.name, write.key
         if place in seen:
             raise invalid("Transaction request cannot include multiple operations on one item")
@@ -94,16 +111,16 @@ def _planned(core: Core, entries: list[tuple[str, dict[str, Any]]]) -> list[Outc
             outcomes.append(plan(core, write))
             reasons.append(_NONE)
         except Refusal as fault:
-            if fault.name != FAILED:
-                raise _cancelled_by(fault, number, len(writes)) from fault
+            if fault.name not in _REASONS:
+                raise cancelled_by(fault, number, len(writes)) from fault
             failed = True
-            reasons.append({"Code": "ConditionalCheckFailed", "Message": fault.text, **fault.members})
+            reasons.append({"Code": _REASONS[fault.name], "Message": fault.text, **fault.members})
     if failed:
         raise _cancelled(reasons)
     return outcomes
 
 
-def _cancelled_by(fault: Refusal, number: int, count: int) -> Refusal:
+def cancelled_by(fault: Refusal, number: int, count: int) -> Refusal:
     """What a fault of one write makes of the transaction."""
     if fault.name != "ValidationException" or not fault.text.startswith(_FAULTS):
         return fault
@@ -122,9 +139,12 @@ def _cancelled(reasons: list[dict[str, Any]]) -> Refusal:
 
 
 def _answer(
-    request: dict[str, Any], consumed: list[Consumed], kind: str, outcomes: list[Outcome] | None = None
+    request: dict[str, Any],
+    consumed: list[Consumed],
+    kind: str,
+    members: Members,
+    outcomes: list[Outcome] | None = None,
 ) -> bytes:
-    members: Members = []
     mode = wanted(request)
     if mode is not None:
         members.append(("ConsumedCapacity", encode([one.shown(mode, kind) for one in consumed])))
@@ -140,15 +160,20 @@ def _answer(
 # Tokens: for ten minutes a transaction with the same one is answered, and not made again.
 
 
-def _digest(request: dict[str, Any]) -> bytes:
-    if len(request["ClientRequestToken"]) > MAX_TOKEN:
+def _place(token: str) -> bytes:
+    """Where a token is kept. What else is there begins with a zero, which a token may."""
+    return b"." + token.encode()
+
+
+def _digest(token: str, entries: Any) -> bytes:
+    if len(token) > MAX_TOKEN:
         raise invalid(f"ClientRequestToken has {MAX_TOKEN} characters at most")
-    return blake2b(encode(request["TransactItems"]), digest_size=16).digest()
+    return blake2b(encode(entries), digest_size=16).digest()
 
 
 def _remembered(core: Core, token: str, digest: bytes) -> list[Any] | None:
     """What a transaction with this token consumed, None for a new one. Raises: Refusal where it was another transaction."""
-    row = core.tokens.get(token.encode())
+    row = core.tokens.get(_place(token))
     if row is None:
         return None
     known: Any = read_item(row[1])
@@ -174,7 +199,7 @@ def _token(core: Core, token: str, digest: bytes, outcomes: list[Outcome]) -> Ch
         name = outcome.write.table.name
         size = _size(outcome.old_row if outcome.write.kind == "ConditionCheck" else outcome.new_row)
         reads[name] = reads.get(name, 0.0) + read_units(size, transactional=True)
-    key = token.encode()
+    key = _place(token)
     kept = encode({"at": core.now(), "digest": digest.hex(), "reads": list(reads.items())})
     return (core.tokens, key, core.tokens.get(key), (int(core.now()), kept))
 
@@ -193,7 +218,7 @@ def transact_get(core: Core, request: dict[str, Any]) -> bytes:
         try:
             key = key_bytes(table, get["Key"])
         except Refusal as fault:
-            raise _cancelled_by(fault, number, len(entries)) from fault
+            raise cancelled_by(fault, number, len(entries)) from fault
         if (table.name, key) in seen:
             raise invalid("Transaction request cannot include multiple operations on one item")
         seen.add((table.name, key))

@@ -24,6 +24,7 @@ from dynamorm.engine.streams.records import record
 from dynamorm.engine.values.measure import Item, measure, measure_item
 
 FAILED: Final = "ConditionalCheckFailedException"
+DUPLICATE: Final = "DuplicateItemException"
 _LARGE: Final = "Item size has exceeded the maximum allowed size"
 _LARGE_UPDATE: Final = "Item size to update has exceeded the maximum allowed size"
 
@@ -31,9 +32,10 @@ _LARGE_UPDATE: Final = "Item size to update has exceeded the maximum allowed siz
 class Write:
     """One write before the stored item is looked at. ``kind``: Put, Update, Delete, ConditionCheck."""
 
-    __slots__ = ("condition", "item", "key", "kind", "size", "table", "tells_old", "update")
+    __slots__ = ("condition", "failed", "item", "key", "kind", "size", "table", "tells_old", "update")
 
     item: Item
+    failed: str
     key: bytes
     kind: str
     size: int
@@ -49,6 +51,8 @@ class Write:
         self.update: BoundUpdate | None = None
         self.tells_old = False
         """Whether a failed condition is answered with the stored item."""
+        self.failed = FAILED
+        """The error that says so."""
 
 
 class Outcome:
@@ -108,15 +112,19 @@ def needless(request: dict[str, Any], kind: str) -> Refusal:
 def put(core: Core, request: dict[str, Any]) -> Write:
     """A put. Raises: Refusal."""
     table = core.usable(request.get("TableName"))
-    item = request["Item"]
     places = places_of(request)
+    return with_condition(put_into(table, request["Item"]), request, places)
+
+
+def put_into(table: Table, item: Item) -> Write:
+    """A put of an item, without a condition. Raises: Refusal."""
     size = measure_item(item)
     key = table.key(item)
     if size > MAX_ITEM:
         raise invalid(_LARGE)
     for index in table.index_list:
         index.check(item)
-    return with_condition(Write(table, "Put", key, item, size), request, places)
+    return Write(table, "Put", key, item, size)
 
 
 def delete(core: Core, request: dict[str, Any]) -> Write:
@@ -143,8 +151,11 @@ def update(core: Core, request: dict[str, Any]) -> Write:
 
 
 def _at_key(core: Core, request: dict[str, Any], kind: str) -> Write:
-    table = core.usable(request.get("TableName"))
-    key = request["Key"]
+    return at_key(core.usable(request.get("TableName")), request["Key"], kind)
+
+
+def at_key(table: Table, key: Item, kind: str) -> Write:
+    """A write of the item with a key, without a condition. Raises: Refusal."""
     size = measure_item(key)
     return Write(table, kind, table.key_of(key), key, size)
 
@@ -157,7 +168,10 @@ def plan(core: Core, write: Write) -> Outcome:
     condition = write.condition
     if condition is not None and not condition(outcome.old or {}):
         members: dict[str, Any] = {"Item": Raw(row[1])} if row is not None and write.tells_old else {}
-        raise Refusal(FAILED, "The conditional request failed", **members)
+        said = (
+            "Duplicate primary key exists in table" if write.failed == DUPLICATE else "The conditional request failed"
+        )
+        raise Refusal(write.failed, said, **members)
     kind = write.kind
     if kind == "ConditionCheck":
         outcome.units = 1

@@ -43,7 +43,12 @@ class Range(NamedTuple):
 
 def key_range(text: str, places: Places, names: KeyNames) -> Range:
     """The range of a key condition. Raises: Refusal."""
-    tests = _tests(text, places)
+    return range_of(_tests(text, places), names)
+
+
+def range_of(tests: dict[str, KeyTest], names: KeyNames) -> Range:
+    """The range of what is asked of the attributes of a key. Raises: Refusal."""
+    tests = dict(tests)
     fixed: dict[str, dict[str, Any]] = {}
     for one in names.partition:
         test = tests.pop(one.name, None)

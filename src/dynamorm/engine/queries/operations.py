@@ -10,11 +10,11 @@ from typing import Any, Final
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.writes import places_of
 from dynamorm.engine.queries.key_conditions import key_range
-from dynamorm.engine.queries.page import Page, Source, all_used, answered, read_page
+from dynamorm.engine.queries.page import Page, all_used, answered, read_page, source_of
 from dynamorm.engine.refusal import invalid
 from dynamorm.engine.values.keys import HASH
 
-_END: Final = b"\xff" * 16
+END: Final = b"\xff" * 16
 """Above every key: a hash of nothing but ones, with a partition behind it that begins with as many, does not come."""
 
 
@@ -24,7 +24,7 @@ def query(core: Core, request: dict[str, Any]) -> bytes:
     text = request.get("KeyConditionExpression")
     if text is None:
         raise invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
-    source = Source(core, request, places)
+    source = source_of(core, request, places)
     names = source.table.names if source.index is None else source.index.names
     found = key_range(text, places, names)
     all_used(request, places, has_expression=True)
@@ -55,7 +55,7 @@ def scan(core: Core, request: dict[str, Any]) -> bytes:
     """Scan."""
     places = places_of(request)
     low, high = _segment(request)
-    source = Source(core, request, places)
+    source = source_of(core, request, places)
     all_used(request, places, has_expression=source.filter is not None or source.projection is not None)
     start = request.get("ExclusiveStartKey")
     if start is not None:
@@ -70,7 +70,7 @@ def _segment(request: dict[str, Any]) -> tuple[bytes, bytes]:
     """The range of hashes of a segment. Raises: Refusal."""
     segment, total = request.get("Segment"), request.get("TotalSegments")
     if segment is None and total is None:
-        return b"", _END
+        return b"", END
     if total is None:
         raise invalid(
             "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
@@ -86,4 +86,4 @@ def _segment(request: dict[str, Any]) -> tuple[bytes, bytes]:
         )
     whole = 1 << 8 * HASH
     low = (whole * segment // total).to_bytes(HASH)
-    return low, _END if segment + 1 == total else (whole * (segment + 1) // total).to_bytes(HASH)
+    return low, END if segment + 1 == total else (whole * (segment + 1) // total).to_bytes(HASH)

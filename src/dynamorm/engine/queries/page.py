@@ -7,7 +7,7 @@ is charged by each item's own size was observed on AWS (dynoxide).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from dynamorm.engine.answers import Members, answer, encode, listed, read_item
 from dynamorm.engine.catalog.index import Index
@@ -25,6 +25,16 @@ from dynamorm.engine.values.measure import Item, measure_item
 _FILTER = "FilterExpression"
 
 
+class Shape(Protocol):
+    """What is shown of items: ``paths`` are those that are looked at."""
+
+    paths: tuple[grammar.Path, ...]
+
+    def of(self, item: Item) -> Item:
+        """What is shown of an item."""
+        raise NotImplementedError
+
+
 class Source:
     """What is read: a table, or one of its indexes, with how each item is shown."""
 
@@ -32,7 +42,7 @@ class Source:
     counts: Any
     fetches: bool
 
-    def __init__(self, core: Core, request: dict[str, Any], places: Places) -> None:
+    def __init__(self, core: Core, request: dict[str, Any]) -> None:
         self.table: Table = core.usable(request.get("TableName"))
         name = request.get("IndexName")
         self.index: Index | None = None if name is None else self.table.index(name)
@@ -43,31 +53,33 @@ class Source:
                 raise invalid("Consistent reads are not supported on global secondary indexes")
             if index.ready > core.now():
                 raise invalid(f"Cannot read from backfilling global secondary index: {index.name}")
-        text = request.get("FilterExpression")
         self.filter: conditions.Holds | None = None
         self.filtered: list[grammar.Path] = []
-        if text is not None:
-            parsed = grammar.condition(text, _FILTER)
-            self.filter = conditions.bound(parsed, places, _FILTER)
-            self.filtered = conditions.paths_of(parsed, places, _FILTER)
-        text = request.get("ProjectionExpression")
-        self.projection: Projection | None = None
-        if text is not None:
-            self.projection = Projection([places.path(one, "ProjectionExpression") for one in grammar.projection(text)])
-        self.counts = request.get("Select") == "COUNT"
-        _check_select(request, self)
-        self.fetches = self._fetches(request.get("Select"))
+        self.projection: Shape | None = None
+        self.counts = False
+        self.fetches = False
+
+    def shows(
+        self, condition: grammar.Condition | None, projection: Shape | None, places: Places, select: str | None
+    ) -> None:
+        """Show only what meets a condition, and of that only a projection. Raises: Refusal."""
+        if condition is not None:
+            self.filter = conditions.bound(condition, places, _FILTER)
+            self.filtered = conditions.paths_of(condition, places, _FILTER)
+        self.projection = projection
+        self.counts = select == "COUNT"
+        self.fetches = self._fetches(select)
+
+    def hidden(self) -> list[str]:
+        """The attributes that the condition looks at, and the index does not have."""
+        kept = None if self.index is None else self.index.kept
+        return [] if kept is None else [str(path[0]) for path in self.filtered if path[0] not in kept]
 
     def _fetches(self, select: str | None) -> bool:
         """Whether whole items are read from the table behind a local index. Raises: Refusal where a global one would have to."""
         index = self.index
         if index is None or index.kept is None:
             return False
-        hidden = [str(path[0]) for path in self.filtered if path[0] not in index.kept]
-        if hidden and not index.is_global:
-            raise wrong_parameter(
-                f"Secondary index {index.name} does not project one or more filter attributes: [{', '.join(hidden)}]"
-            )
         if select == "ALL_ATTRIBUTES":
             if index.is_global:
                 raise wrong_parameter(
@@ -99,13 +111,35 @@ class Source:
         return self.table.key(key) if self.index is None else self.index.key_at(key)
 
 
-def _check_select(request: dict[str, Any], source: Source) -> None:
+def source_of(core: Core, request: dict[str, Any], places: Places) -> Source:
+    """What a Query or a Scan reads. Raises: Refusal."""
+    source = Source(core, request)
+    text = request.get("FilterExpression")
+    condition = None if text is None else grammar.condition(text, _FILTER)
+    text = request.get("ProjectionExpression")
+    shape = None if text is None else projected(places, grammar.projection(text))
+    _check_select(request, source, projects=text is not None)
+    source.shows(condition, shape, places, request.get("Select"))
+    hidden = source.hidden()
+    if hidden and source.index is not None and not source.index.is_global:
+        raise wrong_parameter(
+            f"Secondary index {source.index.name} does not project one or more filter attributes: [{', '.join(hidden)}]"
+        )
+    return source
+
+
+def projected(places: Places, paths: tuple[grammar.Path, ...]) -> Projection:
+    """What stands at paths. Raises: Refusal."""
+    return Projection([places.path(one, "ProjectionExpression") for one in paths])
+
+
+def _check_select(request: dict[str, Any], source: Source, *, projects: bool) -> None:
     select = request.get("Select")
     if select == "ALL_PROJECTED_ATTRIBUTES" and source.index is None:
         raise wrong_parameter("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
-    if source.projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
+    if projects and select not in (None, "SPECIFIC_ATTRIBUTES"):
         raise invalid(f"Cannot specify the ProjectionExpression when choosing to get {select}")
-    if select == "SPECIFIC_ATTRIBUTES" and source.projection is None:
+    if select == "SPECIFIC_ATTRIBUTES" and not projects:
         raise invalid(
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
         )
@@ -142,8 +176,8 @@ class Page:
         """Its key."""
 
 
-def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool) -> Page:
-    """Read a page from ``low`` to below ``high``."""
+def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool, room: int = PAGE) -> Page:
+    """Read a page from ``low`` to below ``high``: ``room`` bytes, where it does not go on with another one at least one item."""
     page, table, index = Page(), source.table, source.index
     entries = table.items if index is None else index.entries
     referred = index is not None and index.kept is None
@@ -155,7 +189,7 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     most = limit or -1
     rows: Any = entries.range(low, high, backwards=backwards)
     for key, weight, stored in rows:
-        if size + weight > PAGE and scanned:
+        if size + weight > room and (scanned or room < PAGE):
             page.last = data
             break
         size += weight

@@ -46,9 +46,11 @@ class Service:
             url = settings.resolve_endpoint()
         if url is None:
             url = f"https://{name}.{region}.{partition_of(region).suffix}"
-        # As of the database's own endpoint: no plain http, and no host that nobody has allowed.
         self._session = session
-        self._checked: Any = settings.replace(endpoint=url, region=region, streams_endpoint=None)
+        engine = settings.engine
+        self._engine: Any = engine if engine is not None and url == engine.address else None
+        # As of the database's own endpoint: no plain http, and no host that nobody has allowed.
+        self._checked: Any = settings.replace(endpoint=url, region=region, streams_endpoint=None, engine=self._engine)
         self._endpoint: Endpoint = Endpoint.parse(url)
         host = self._endpoint.host_header
         self._signer: Any = (
@@ -66,7 +68,12 @@ class Service:
         Raises: Unavailable where no answer comes; AccessDenied; ClientError with the service's own name as its ``code``.
         """
         if self._driver is None:  # the face may not be complete when it is made
-            self._driver = self._make_driver()(self._endpoint, **driver_options(self._session))
+            kind = self._make_driver()
+            if self._engine is None:  # a database on an engine in this process may have its keys elsewhere
+                kind = getattr(kind, "over_the_wire", kind)
+            self._driver = kind(self._endpoint, **driver_options(self._session))
+            if self._engine is not None:
+                self._driver.engine = self._engine
         run, body = self._driver.run, msgspec.json.encode(request)
 
         def perform() -> Any:
