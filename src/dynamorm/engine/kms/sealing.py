@@ -1,7 +1,7 @@
 """Ciphertexts of the engine's own keys: encrypted, and bound to their key and to the encryption context.
 
 This is for tests: KMS encrypts within hardware, the engine with what the standard library has. A stream of SHAKE-256 under a key of
-its own for each ciphertext, and HMAC-SHA-256 over everything: what was changed, and what is opened under another context, is refused.
+its own for each ciphertext, and BLAKE2b with a key over everything: what was changed, and what is opened under another context, is refused.
 
 ::
 
@@ -10,10 +10,9 @@ its own for each ciphertext, and HMAC-SHA-256 over everything: what was changed,
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
-from hashlib import sha256, sha512, shake_256
-from secrets import token_bytes
+from hashlib import blake2b, shake_256
+from secrets import compare_digest, token_bytes
 from typing import Final, NamedTuple
 
 from msgspec import json
@@ -63,11 +62,11 @@ def unseal(sealed: Sealed, secret: bytes, context: Mapping[str, str]) -> bytes |
     """The bytes that were encrypted, None where anything of the ciphertext or of the context was changed."""
     stream, signing = _keys(secret, sealed.nonce)
     expected = _tag(signing, sealed.head, sealed.nonce, sealed.encrypted, context)
-    return _xor(sealed.encrypted, stream) if hmac.compare_digest(expected, sealed.tag) else None
+    return _xor(sealed.encrypted, stream) if compare_digest(expected, sealed.tag) else None
 
 
 def _keys(secret: bytes, nonce: bytes) -> tuple[bytes, bytes]:
-    both = hmac.digest(secret, nonce, sha512)
+    both = blake2b(nonce, key=secret).digest()
     return both[:32], both[32:]
 
 
@@ -78,4 +77,4 @@ def _xor(data: bytes, key: bytes) -> bytes:
 
 def _tag(key: bytes, head: bytes, nonce: bytes, encrypted: bytes, context: Mapping[str, str]) -> bytes:
     bound = json.encode(sorted(context.items()))
-    return hmac.digest(key, len(bound).to_bytes(8) + bound + head + nonce + encrypted, sha256)
+    return blake2b(len(bound).to_bytes(8) + bound + head + nonce + encrypted, key=key, digest_size=_TAG).digest()
