@@ -16,13 +16,13 @@ from dynamorm.engine.answers import Members, encode, listed, read_item
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.expressions.grammar import Path
-from dynamorm.engine.expressions.paths import finder, refuse_overlaps
+from dynamorm.engine.expressions.paths import Projection, finder, refuse_overlaps
 from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.single import key_bytes
 from dynamorm.engine.partiql.binding import Bound
 from dynamorm.engine.partiql.places import looked, ordered, whole_key
 from dynamorm.engine.queries.operations import END
-from dynamorm.engine.queries.page import Page, Source, read_page
+from dynamorm.engine.queries.page import Page, Source, projected, read_page
 from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.sizes import PAGE, read_units
 from dynamorm.engine.store.undo import Row
@@ -154,17 +154,17 @@ class Single(NamedTuple):
     table: Table
     key: bytes
     row: Row | None
-    columns: Columns | None
+    projection: Projection | None
 
     def shown(self) -> bytes | None:
         """What the SELECT shows, None where there is no item."""
-        if self.row is None or self.columns is None:
+        if self.row is None or self.projection is None:
             return None if self.row is None else self.row[1]
-        return encode(self.columns.of(read_item(self.row[1])))
+        return encode(self.projection.of(read_item(self.row[1])))
 
 
 def single(core: Core, bound: Bound) -> Single:
-    """A SELECT in a batch or a transaction: of one item, by its whole key. Raises: Refusal."""
+    """A SELECT in a batch or a transaction: of one item, by its whole key; shown as GetItem shows it. Raises: Refusal."""
     statement = bound.statement
     table = core.usable(statement.table)
     found = None if statement.of_index is not None else whole_key(bound, table)
@@ -173,5 +173,5 @@ def single(core: Core, bound: Bound) -> Single:
             "Select statements within a batch or a transaction must specify the primary key in the where clause."
         )
     key = key_bytes(table, found.key)
-    columns = None if statement.paths is None else Columns(bound, statement.paths)
-    return Single(table, key, table.items.get(key), columns)
+    projection = None if statement.paths is None else projected(bound.places, statement.paths)
+    return Single(table, key, table.items.get(key), projection)
