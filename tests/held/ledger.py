@@ -13,6 +13,7 @@ from dynamorm.payments.ledger import LedgerBalance, LedgerEntry
 from tests.held.cases import Case
 from tests.held.schedule import Schedule, Told
 from tests.held.world import Foreign, Outside, _nothing
+from tests.support.faces import _settling
 
 Move = tuple[str, str, int]
 """From which account to which one, and how many cents: of the accounts of a key."""
@@ -33,8 +34,10 @@ class Book:
         self.ledger = Ledger(getattr(face, "inner", face))
 
     def _done(self, found: Any) -> Any:
-        assert not inspect.isawaitable(found) or self._loop is not None
-        return self._loop.run(found) if inspect.isawaitable(found) else found
+        if not inspect.isawaitable(found):
+            return found
+        assert self._loop is not None
+        return self._loop.run(_settling(found, self._loop))  # so that an unknown outcome can be resolved
 
     def move(self, source: str, target: str, cents: int, id: str) -> Any:
         """Post one move under an id of this key."""
