@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ENGINE
 from tests.held.cases import Case
 from tests.held.ledger import CASES, Books, Kept
-from tests.held.theatre import Theatre, pieces, row, told, wrong
+from tests.held.theatre import Theatre, pieces, row, told
 from tests.support.faces import FACES
 
 pytestmark = pytest.mark.timeout(900)
@@ -38,7 +38,8 @@ def explored(theatre: Theatre, face: str, case: Case, work: list[Any], figure: C
     began = time.monotonic()
     records = theatre.explore(work, Kept)
     figure(row(f"ledger {case.name}", face, records, time.monotonic() - began))
-    broken = wrong(records)
+    # A refused posting spends its token, so that not even a copy that the network has made can be applied behind that.
+    broken = [record for record in records if record.wrong is not None]
     assert not broken, told(broken, len(records))
 
 
