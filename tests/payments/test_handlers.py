@@ -14,6 +14,7 @@ from dynamorm import DB, AsyncDB, Attr, Model, partition_key
 from dynamorm.errors import ConfigError, InProgress, KeyReused, ValidationError
 from dynamorm.payments import ensure_tables, lambda_handler, sqs_handler, webhook_handler
 from dynamorm.plugins.idempotency.options import record_key
+from tests.support.held import HeldNetwork
 
 pytestmark = pytest.mark.engine
 
@@ -123,6 +124,31 @@ def test_a_message_that_runs_elsewhere_is_not_taken_off_the_queue(db, handled, k
     handler = handled(sqs_handler, lambda op, record: pytest.fail("it was run twice at once"), scope="orders")
     with db.idempotent(key, payload="{}", scope="sqs:orders"):
         assert handler({"Records": [record(key)]}) == {"batchItemFailures": [{"itemIdentifier": key}]}
+
+
+def test_a_message_of_which_nobody_knows_has_failed_and_is_done_once(plugged, key):
+    """The commit is under way when the time is over; it arrives later, and the message that comes again is a replay."""
+    network = HeldNetwork("TransactWriteItems")
+    db = plugged(network, operation_timeout=0.5)
+
+    def handle(op, record):
+        return receive(op, record["messageId"])
+
+    handler = sqs_handler(db.inner, scope="orders")(handle)
+    network.schedule = ["hold"] * 50
+    batch = {"Records": [record(key)]}
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 1_000)
+    assert db_call(db, handler, batch, context) == {"batchItemFailures": [{"itemIdentifier": key}]}
+    network.schedule = []
+    assert network.deliver(db) == 200
+    for _ in range(2):
+        assert db_call(db, handler, batch, context) == {"batchItemFailures": []}
+    assert db.require(Received, key).count == 1
+
+
+def db_call(db, function, *args):
+    result = function(*args)
+    return result if db.kind == "blocking" else db._loop.run(result)
 
 
 def nothing(op, record):
