@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dynamorm import HighThroughput
 from dynamorm.errors import DynamORMError, InsufficientFunds, KeyReused, Outcome, OutcomeUnknown
 from dynamorm.payments import Ledger, Money, Posting, ensure_tables
 from dynamorm.payments.ledger import LedgerEntry
@@ -83,7 +84,15 @@ class History:
 def run(open_db, engine, face_kind, figure, *, turns, loss):
     prefix = f"lossy-{uuid.uuid4().hex[:8]}-"
     with LossyProxy(engine.endpoint, seed=11, loss=0.0, faults=QUICK_FAULTS) as proxy:
-        db = open_db(proxy.endpoint, max_attempts=12, operation_timeout=30, throttle_base=0.05, table_prefix=prefix)
+        performance = HighThroughput(request_timeout=20)
+        db = open_db(
+            proxy.endpoint,
+            max_attempts=12,
+            operation_timeout=60,
+            throttle_base=0.05,
+            table_prefix=prefix,
+            performance=performance,
+        )
         history, begun = History(db), time.monotonic()
         proxy.set_loss(loss)
         with ThreadPoolExecutor(WRITERS) as pool:
