@@ -59,7 +59,7 @@ from .wire.deadlines import remaining
 from .wire.limiter import Limiter, Permit
 from .wire.outcomes import class_of, name_of_refusal
 from .wire.partitions import Partitions
-from .wire.redaction import redacted, without_literals
+from .wire.redaction import redacted, without_literals, without_locals
 from .wire.reply import ServiceFault, parse_error
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ __all__ = [
     "remaining",
     "service_error",
     "tenant_prefix",
+    "without_locals",
     "without_values",
 ]
 

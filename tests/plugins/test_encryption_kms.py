@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dynamorm import DB, KMSProvider, Presets
-from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable
+from dynamorm.errors import ConfigError, CredentialsError, KeyDisabled, KeyUnavailable
 from dynamorm.plugins import EncryptionPlugin
 
 from .encryption_kit import PAN, Card, Line, Plain, RawCard
@@ -139,7 +139,17 @@ GOOD = {"KeyId": "arn:aws:kms:us-east-1:1:key/1", "Plaintext": text(bytes(32)), 
         (400, {"__type": "ThrottlingException"}, KeyUnavailable, 3),
         (200, b"{", KeyUnavailable, 3),
         (200, b"[]", KeyUnavailable, 3),
-        (400, {"__type": "AccessDeniedException"}, KeyDisabled, 1),
+        (400, {"__type": "AccessDeniedException", "message": "not authorized"}, KeyUnavailable, 1),
+        (400, {"__type": "UnrecognizedClientException"}, KeyUnavailable, None),
+        (403, {"__type": "InvalidSignatureException"}, KeyUnavailable, None),
+        (400, {"__type": "KeyUnavailableException"}, KeyUnavailable, None),
+        (400, {"__type": "LimitExceededException"}, KeyUnavailable, None),
+        (400, {"__type": "ValidationException"}, KeyUnavailable, 1),
+        (400, {"__type": "SomethingNewException"}, KeyUnavailable, 1),
+        (400, {"__type": "NotFoundException"}, KeyDisabled, 1),
+        (400, {"__type": "InvalidCiphertextException"}, KeyDisabled, 1),
+        (200, {name: GOOD[name] for name in ("Plaintext", "CiphertextBlob")}, KeyUnavailable, 1),
+        (200, {**GOOD, "KeyId": "alias/a"}, KeyUnavailable, 1),
         (400, {"__type": "DisabledException"}, KeyDisabled, 1),
         (400, {"__type": "KMSInvalidStateException"}, KeyDisabled, 1),
         (200, {**GOOD, "Plaintext": text(bytes(31))}, KeyUnavailable, 1),
@@ -153,7 +163,8 @@ def test_what_goes_wrong_writes_nothing(plugged, key, status, answer, kind, requ
         with pytest.raises(kind) as refused:
             db.create(Line(order=key, number=1, secret=b"1"))
         assert refused.value.outcome == "NOT_APPLIED"
-    assert len(seen) == requests
+        assert refused.value.retryable is (kind is KeyUnavailable)
+    assert requests is None or len(seen) == requests
     assert plugged().get(Plain, key, 1) is None
 
 
@@ -169,6 +180,62 @@ def test_another_key_that_answers_is_refused(plugged, key):
         db = plugged(EncryptionPlugin(KMSProvider("alias/a", endpoint=endpoint))).view(tenant=key)
         with pytest.raises(KeyDisabled, match="another key"):
             db.create(Line(order=key, number=1, secret=b"1"))
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_answer_that_names_no_key_is_refused_also_behind_others(plugged, key, at):
+    nameless = {name: GOOD[name] for name in ("Plaintext", "CiphertextBlob")}
+    answers = iter([GOOD] * at + [nameless] * 3)
+    with answering(lambda operation, request: (200, next(answers))) as (endpoint, _):
+        db = plugged(EncryptionPlugin(KMSProvider("alias/a", endpoint=endpoint))).view(tenant=key)
+        with pytest.raises(KeyUnavailable, match="KeyId"):
+            db.create(Line(order=key, number=1, secret=b"1"))
+    assert plugged().get(Plain, key, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("key_id", "answers"),
+    [
+        ("arn:aws:kms:us-east-1:1:key/1", True),
+        ("arn:aws:kms:us-east-1:1:key/2", False),
+        ("1", True),
+        ("2", False),
+        ("alias/a", True),
+        ("arn:aws:kms:us-east-1:1:alias/a", True),
+        ("arn:aws:kms:us-east-1:2:alias/a", False),
+        ("arn:aws:kms:eu-west-1:1:alias/a", False),
+    ],
+)
+def test_the_key_that_answers_is_the_one_that_is_meant(plugged, key, key_id, answers):
+    with answering(lambda operation, request: (200, GOOD)) as (endpoint, _):
+        db = plugged(EncryptionPlugin(KMSProvider(key_id, endpoint=endpoint, region="us-east-1"))).view(tenant=key)
+        if answers:
+            assert db.create(Line(order=key, number=1, secret=b"1")).secret == b"1"
+        else:
+            with pytest.raises(KeyDisabled, match="another key"):
+                db.create(Line(order=key, number=1, secret=b"1"))
+
+
+def test_missing_credentials_are_no_disabled_key(plugged, key, monkeypatch):
+    def nobody(*_, **__):
+        raise CredentialsError("no credentials were found")
+
+    with answering(lambda operation, request: (200, GOOD)) as (endpoint, seen):
+        provider = KMSProvider("alias/a", endpoint=endpoint)
+        db = plugged(EncryptionPlugin(provider)).view(tenant=key)
+        monkeypatch.setattr(provider._service, "call", nobody)
+        with pytest.raises(KeyUnavailable, match="no credentials"):
+            db.create(Line(order=key, number=1, secret=b"1"))
+    assert not seen
+
+
+def test_a_policy_that_is_mended_lets_the_key_be_used_again(plugged, key):
+    refused = [(400, {"__type": "AccessDeniedException"})]
+    with answering(lambda operation, request: refused.pop() if refused else (200, GOOD)) as (endpoint, _):
+        db = plugged(EncryptionPlugin(KMSProvider("alias/a", endpoint=endpoint))).view(tenant=key)
+        with pytest.raises(KeyUnavailable):
+            db.create(Line(order=key, number=1, secret=b"1"))
+        db.create(Line(order=key, number=1, secret=b"1"))
 
 
 def test_what_is_asked(plugged, key):

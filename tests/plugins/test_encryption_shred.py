@@ -8,7 +8,7 @@ from dynamorm import DB, Attr, Encrypted, Model, Presets, attr, partition_key, s
 from dynamorm.errors import ConfigError, KeyDisabled, ModelError
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.keyring import LATEST
-from dynamorm.plugins.encryption.shred import BACKUPS
+from dynamorm.plugins.encryption.rewriting.shred import BACKUPS
 
 from .encryption_kit import Keys, Provider
 

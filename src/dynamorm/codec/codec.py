@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from dynamorm.codec import values
-from dynamorm.codec.placing import NO_SCOPE, UNPLACED, check_places
+from dynamorm.codec.placing import NO_SCOPE, UNPLACED, Place, check_places
 from dynamorm.codec.replies.reading import Reading
 from dynamorm.codec.types.fields import FieldPlan, has_field, has_other_names
 from dynamorm.codec.types.planner import FieldHooks, Planner
@@ -154,6 +154,11 @@ class ModelCodec:
         beside = {name for name, plan in self.plans.items() if plan.field.indexed_as != plan.stored} - sorts
         return {*(() if key is None else key.fields), *(self.schema.index_fields - beside), *parts}
 
+    @cached_property
+    def depends(self) -> tuple[str, ...]:
+        """The stored names of the attributes on which the stored form of others depends, in this view."""
+        return tuple(dict.fromkeys(name for plan in self.placed for name in plan.hook.depends_on(self.scope)))
+
     def _compute_keys(self) -> None:
         """Let the keys be computed that are made of several fields."""
         from . import composites  # only models with composite keys need it
@@ -190,6 +195,10 @@ class ModelCodec:
         self._decoder = self.record.decoder(source)
 
     # ------------------------------------------------------------------------------------------------------- encoding
+
+    def place(self, key: bytes, scope: Mapping[str, str], attributes: Mapping[str, Any] | None = None) -> Place:
+        """Where an item with this key (as JSON) is stored, with what is known of its other attributes."""
+        return Place(key, self.key_names, scope, attributes)
 
     def encode_whole(self, obj: Any) -> dict[str, Any]:
         """As ``encode``, with the members of nested objects that their classes do not know."""

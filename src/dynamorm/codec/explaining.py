@@ -121,6 +121,18 @@ class Explaining:
             )
         return make()
 
+    def value_before(self, name: str, wire: dict[str, Any]) -> Any:
+        """The Python value of what `FieldPlan.before` gives. Raises: ValidationError."""
+        plan = self._codec.plans[name]
+        failed: Exception
+        try:
+            return self.function(f"before {name}")(convert(plan.shape.canonical(normal(wire)), plan.shape.wire()))
+        except Exception as error:  # noqa: BLE001 - as below
+            failed = error
+        if isinstance(failed, DynamORMError):
+            raise failed
+        raise ValidationError(_misread(self._name, plan, wire, failed), field=name, table=self._codec.table)
+
     def decode_field(self, name: str, wire: dict[str, Any], place: Place | None = None) -> Any:
         """The Python value of one stored attribute; ``place`` is where it is stored. Raises: ValidationError."""
         plan = self._codec.plans[name]
@@ -139,7 +151,9 @@ def _compile(title: str, kind: str, plan: FieldPlan) -> Any:
     """One function of one field: the code of the hot path with careful functions."""
     source = Source(careful=True)
     name = source.bind(f"{kind}_{plan.name}", object())
-    if kind == "decode":
+    if kind == "before":
+        source.define(name, "x", [f"return {plan.shape.decode(source, 'x')}"])
+    elif kind == "decode":
         source.define(name, "x, p" if plan.placed else "x", [f"return {plan.decode_text(source, 'x')}"])
     else:
         source.define(name, "v", plan.encode_lines(source, "v", "return", checks=kind == "encode"))

@@ -186,19 +186,31 @@ def place_changes(
         changes |= codec.whole.beside({**stored, **changes, **stamped}, place)
 
 
-def place_values(codec: ModelCodec, values: dict[str, Any], key: bytes, scope: Mapping[str, str]) -> None:
-    """As `place_item`, of the values of a request's expressions."""
+def place_values(
+    codec: ModelCodec,
+    values: dict[str, Any],
+    key: bytes,
+    scope: Mapping[str, str],
+    known: Mapping[str, Any] | None = None,
+) -> None:
+    """As `place_item`, of the values of a request's expressions; ``known`` are other attributes of the item."""
     place: Place | None = None
     for name, wire in values.items():
         if UNPLACED in wire:
             if place is None:
-                place = Place(key, codec.key_names, scope)
+                place = Place(key, codec.key_names, scope, known)
             values[name] = placed(wire, place)
 
 
-def besides(codec: ModelCodec, given: Mapping[str, Any], key: bytes, scope: Mapping[str, str]) -> dict[str, Any]:
+def besides(
+    codec: ModelCodec,
+    given: Mapping[str, Any],
+    key: bytes,
+    scope: Mapping[str, str],
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What is stored beside the attributes that are ``given`` by stored name: None for what is removed with them."""
-    place = Place(key, codec.key_names, scope)
+    place = Place(key, codec.key_names, scope, known)
     found: dict[str, Any] = {}
     for plan in codec.placed:
         if plan.beside_names and plan.stored in given:
@@ -236,6 +248,7 @@ def in_scope(codec: ModelCodec, scope: Mapping[str, str]) -> ModelCodec:
     """The codec of a model with such fields in a view: what it reads is of this scope."""
     other = copy(codec)
     other.scope = scope
+    vars(other).pop("depends", None)
     other.careful = copy(codec.careful)
     other.careful._codec = other  # noqa: SLF001 - one unit with its codec
     other.encode_field, other.decode_field = other.careful.encode_field, other.careful.decode_field

@@ -62,6 +62,12 @@ class Rewriting:
     def write(self, model: type[Any], item: Mapping[str, Any], changes: Wires) -> Flow[bool]:
         """Store these attributes (None: removed) of an item that was read so. False where it has changed since."""
         plan = self._context.plan(model)
+        rules = {rule: None for some in plan.rules.values() for rule in some}
+        left = {**item, **changes}
+        changes = {
+            **changes,
+            **{name: wire for rule in rules for name, wire in rule.rewritten(plan, item, left).items()},
+        }
         places = Placeholders()
         sets = [f"{places.name(name)} = {places.value(wire)}" for name, wire in changes.items() if wire is not None]
         removes = [places.name(name) for name, wire in changes.items() if wire is None]

@@ -156,6 +156,18 @@ class FieldPlan:
 
         return open_
 
+    def waits(self, wire: dict[str, Any] | None) -> bool:
+        """Whether a wire value waits for the place of its item."""
+        return wire is not None and UNPLACED in wire
+
+    def before(self, wire: dict[str, Any], place: Place | None) -> dict[str, Any] | Unread:
+        """The value of a stored form, or of one that waits for its place, before it has that form. Raises: as the plugin."""
+        waiting = wire.get(UNPLACED)
+        if waiting is not None:
+            return waiting.wire  # type: ignore[no-any-return] # a wire value
+        found: dict[str, Any] | Unread = self.hook.decode(normal(wire), place)
+        return found
+
     @cached_property
     def renamed(self) -> bool:
         """Whether something inside the attribute is read under other names too."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.audit.config import KeySource
     from dynamorm.plugins.breaker import CircuitBreaker
     from dynamorm.plugins.cost import CostAlert, CostEstimate, CostPlugin, CostReport
-    from dynamorm.plugins.encryption.rotation import KeyActions
+    from dynamorm.plugins.encryption.rewriting.rotation import KeyActions
     from dynamorm.plugins.idempotency import AsyncIdempotent
     from dynamorm.plugins.metrics import Metrics
 

@@ -106,6 +106,27 @@ class PlacedField:
         del kind
         return None
 
+    def depends_on(self, scope: Mapping[str, str]) -> tuple[str, ...]:
+        """The stored names of other attributes of the item on which the stored form depends, in a view with this scope.
+
+        A write by key that sets the field reads them before.
+        """
+        del scope
+        return ()
+
+    def elsewhere(self, wire: dict[str, Any], place: Place, purpose: bytes) -> bytes | None:
+        """A value (as for `encode`) for what is kept of the item in another place, such as a record of its changes.
+
+        ``purpose`` says for what: bytes that are kept for one thing are nothing for another. None: the value is shown nowhere else.
+        Raises: NotReady.
+        """
+        del wire, place, purpose
+        return None
+
+    def from_elsewhere(self, data: bytes, place: Place, purpose: bytes) -> dict[str, Any]:
+        """The reverse of `elsewhere`. Raises: NotReady; what refuses the bytes."""
+        raise NotImplementedError
+
     exact: bool = True
     """Whether what is stored beside it to be found by says as much as the value."""
 

@@ -55,6 +55,16 @@ class WriteRule:
                 " no other writes: use db.create, db.put and db.delete, or a transaction"
             )
 
+    def rewritten(
+        self, plan: ModelRequests, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> Mapping[str, dict[str, Any] | None]:
+        """What is stored along where attributes of an item get another stored form, and nothing else of it changes.
+
+        ``before`` and ``after`` are its wire values by stored name. Of what it gives, None is removed.
+        """
+        del plan, before, after
+        return {}
+
     def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:
         """What the rule takes from a stored item (None: there is none): a write is built anew when that has changed."""
         del plan

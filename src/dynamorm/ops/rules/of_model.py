@@ -59,10 +59,10 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .unique import UniqueRule  # loaded with the first model that has it
 
         rules.append(UniqueRule(plan))
-    if codec.whole is not None:
+    if codec.whole is not None or codec.depends:
         from .whole_item import WholeItemRule  # loaded with the first model that has it
 
-        rules.append(WholeItemRule(codec.whole.names))
+        rules.append(WholeItemRule(codec.depends if codec.whole is None else codec.whole.names))
     plan.rules = by_verb(rules)
     plan.transforms, plan.contributes = asked_at("transform", plan.rules), asked_at("contribute", plan.rules)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)

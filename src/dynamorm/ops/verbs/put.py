@@ -174,6 +174,8 @@ def item_of(
             times = {**(times or {}), **draft.values}
     if codec.placed:
         place_item(codec, wire, key, context.scope)
+        if draft is not None and draft.late:
+            wire |= {stamp.name: stamp.wire(wire) for stamp in draft.late}
     item = codec.item_bytes(wire)
     if loaded.__class__ is Held:
         item = codec.inner.held(obj, item)

@@ -23,7 +23,7 @@ from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
-from dynamorm.ops.updates.whole_item import with_whole
+from dynamorm.ops.updates.whole_item import learn, with_whole
 from dynamorm.ops.writes.draft import addressed
 from dynamorm.ops.writes.forms import RELATIVE, Forms, States
 from dynamorm.ops.writes.send import perform
@@ -205,8 +205,10 @@ def _written(draft: UpdateDraft) -> Write:
     if plan.codec.unstored:  # another program may have stored it
         more += tuple(system_path(name).remove() for name in plan.codec.unstored)
     if plan.codec.placed:
+        if plan.codec.depends:
+            learn(draft, (*changes, *more))
         more += _beside(draft, changes, more)
-    if plan.codec.whole is not None:
+    if plan.codec.whole is not None or draft.late or draft.known is not None:
         changes, more = with_whole(draft, changes, more)
     said: dict[str, Any] = {
         "UpdateExpression": update_text((*changes, *more, *draft.stamps), places, plan.update_operand)
@@ -233,9 +235,9 @@ def _beside(draft: UpdateDraft, changes: Iterable[Update], more: Iterable[Update
     """The updates of what plugins store beside the attributes that are set or removed."""
     codec, key, scope = draft.plan.codec, draft.key, draft.context.scope
     set_here = {one.path.field.stored: _wire_of(draft, one) for one in (*changes, *more) if one.kind in _WHOLE}
-    found = besides(codec, set_here, key, scope)
+    found = besides(codec, set_here, key, scope, draft.known)
     here = tuple(system_path(name).remove() if wire is None else _set(name, wire) for name, wire in found.items())
-    made = {} if draft.whole is None else besides(codec, draft.whole.wires, key, scope)
+    made = {} if draft.whole is None else besides(codec, draft.whole.wires, key, scope, draft.known)
     return (*here, *(system_path(name).if_not_exists(Wire(wire)) for name, wire in made.items() if wire is not None))
 
 

@@ -19,7 +19,7 @@ from dynamorm.ops.calls.op import Safety
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.reads.last import last_key
 
-from .handed import Prepared, built, check_pins, settable, stamped
+from .handed import LateStamp, Prepared, built, check_pins, settable, stamped
 from .rules import gave
 from .version_check import OLD_ON_FAILURE, VersionCheck, how_to_send
 from .write import NOT_READ, MustRead, Tell, Write, explain_refusal
@@ -73,6 +73,8 @@ class WriteDraft:
     repeatable: bool = True
     version_check: VersionCheck | None = None
     proof: bytes = b""
+    late: tuple[LateStamp, ...] = ()
+    known: Mapping[str, Any] | None = None
     rule: WriteRule | None = None
     """The rule that the draft passes by now."""
     _replaced: bool = False
@@ -139,7 +141,7 @@ class WriteDraft:
             said["ExpressionAttributeNames"] = self.places.names
         if self.places.values:
             if self.plan.codec.placed:
-                place_values(self.plan.codec, self.places.values, self.key, self.context.scope)
+                place_values(self.plan.codec, self.places.values, self.key, self.context.scope, self.known)
             said["ExpressionAttributeValues"] = self.places.values
         return said
 
@@ -227,6 +229,22 @@ class WriteDraft:
         if self.kind in {"Delete", "ConditionCheck"}:
             raise ValidationError(f"{name} cannot be stored in a {self.verb}, which stores nothing", field=name)
         self._stamp(name, wire)
+
+    def stamp_placed(
+        self, name: str, fields: Iterable[str], make: Callable[[Mapping[str, dict[str, Any] | None]], bytes]
+    ) -> None:
+        """As `stamp`, of bytes that are made of the stored form of fields, where that depends on the place of the item.
+
+        ``make`` is given the attributes of these fields (by their names in the class), by stored name, as they will be stored.
+
+        Raises: as `stamp`.
+
+        Example: ``draft.stamp_placed("_digest", ["number"], lambda stored: digest_of(stored))``
+        """
+        stamped(self.plan, name, b"")
+        if self.kind in {"Delete", "ConditionCheck"}:
+            raise ValidationError(f"{name} cannot be stored in a {self.verb}, which stores nothing", field=name)
+        self.late = (*self.late, LateStamp(name, tuple(self._stored_names(fields)), make))
 
     def _stamp(self, name: str, wire: dict[str, Any] | None) -> None:
         if self.item is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dynamorm.codec.library_attributes import bytes_wire, number_wire, text_wire
 from dynamorm.codec.strict import read_object
@@ -39,6 +39,19 @@ class Prepared:
     def text(self, places: Placeholders) -> str:
         """The text in a request with these placeholders."""
         return self._template.format(*map(places.name, self._names), *map(places.value, self._values))
+
+
+class LateStamp(NamedTuple):
+    """An attribute that is made of the stored form of others, known only when the place of the item is: its name, the stored names of the fields that ``make`` looks at, and what that makes of them."""
+
+    name: str
+    looks: tuple[str, ...]
+    make: Callable[[Mapping[str, dict[str, Any] | None]], bytes]
+
+    def wire(self, attributes: Mapping[str, dict[str, Any] | None]) -> dict[str, Any]:
+        """Its wire value beside these attributes: the item as it will be stored."""
+        made: dict[str, Any] = bytes_wire(self.make({name: attributes.get(name) for name in self.looks}))
+        return made
 
 
 _LED: Final = "_is_led"

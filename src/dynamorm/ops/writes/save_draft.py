@@ -62,12 +62,16 @@ class SaveDraft(WriteDraft):
         codec, scope = self.plan.codec, self.context.scope
         if self.shown:
             shown = dict(self.shown)
-            place_values(codec, shown, self.key, scope)
+            place_values(codec, shown, self.key, scope, read_object(self.loaded) if codec.depends else None)  # type: ignore[arg-type] # as below
             self.shown = shown
-        stored = {} if codec.whole is None else read_object(self.loaded) | dict(self.shown)  # type: ignore[arg-type] # of loaded objects
+        stored = {} if codec.whole is None and not codec.depends else read_object(self.loaded) | dict(self.shown)  # type: ignore[arg-type] # of loaded objects
         place_changes(codec, self.changes, self.key, scope, stored=stored, stamped=self.stamped)
         if codec.whole is not None and codec.whole.names:  # it may be made anew without a new version
             self.pin({name: stored.get(name) for name in codec.whole.names})
+        if self.late:
+            before = read_object((self.loaded if self.stored is NOT_READ else self.stored) or b"{}")
+            after = {**before, **self.shown, **self.changes}
+            self.stamped |= {stamp.name: stamp.wire(after) for stamp in self.late}
 
     def update_text(self) -> str:
         """The text of the update expression."""

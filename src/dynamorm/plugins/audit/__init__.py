@@ -19,6 +19,7 @@ from .plugin import AuditLog as AuditLog
 from .restoring import Restored as Restored
 from .trail import Trail as Trail
 from .values import Digest as Digest
+from .values import Sealed as Sealed
 
 __all__ = [
     "AsyncAuditTrail",
@@ -33,6 +34,7 @@ __all__ = [
     "ChangeTrackingConfig",
     "Digest",
     "Restored",
+    "Sealed",
     "SignedHead",
     "Signer",
     "Trail",

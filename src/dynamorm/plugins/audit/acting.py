@@ -9,7 +9,7 @@ from dynamorm.errors import ActorRequired, AuditChainBroken, ConditionFailed, Dy
 from dynamorm.plugin import Actor, WriteRule, current_actor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dynamorm.ops.writes.draft import WriteDraft
 
@@ -104,6 +104,10 @@ class Both(WriteRule):
     def check_batch(self, plan: Any) -> None:
         """Refuse a batch. Raises: ValidationError."""
         raise no_batch(plan.codec.schema.name)
+
+    def rewritten(self, plan: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask both."""
+        return {name: wire for rule in self._rules for name, wire in rule.rewritten(plan, before, after).items()}
 
     def contribute(self, draft: WriteDraft) -> None:
         """Ask both."""

@@ -34,16 +34,30 @@ class AsyncAuditTrail:
         self._trail = trail
         self._run = run
 
-    async def history(self, model: type[Any], /, *key: Any, verify: bool = True, **parts: Any) -> list[AuditRecord]:
+    async def history(
+        self, model: type[Any], /, *key: Any, verify: bool = True, reveal: bool = False, **parts: Any
+    ) -> list[AuditRecord]:
         """Every record of an item, the oldest first; also of one that was deleted.
 
-        With ``verify=False`` also of a chain that does not hold: what can be read of it.
+        With ``verify=False`` also of a chain that does not hold: what can be read of it. A value of a protected field is a `Sealed`;
+        ``reveal=True`` opens those that can be opened, which is recorded before (`reveals`), so somebody must act.
 
-        Raises: AuditChainBroken; KeyUnavailable; ConfigError for a model that is not tracked.
+        Raises: AuditChainBroken; KeyUnavailable; ConfigError for a model that is not tracked; ActorRequired.
 
         Example: ``[(record.by, record.at) for record in await db.audit.history(Payment, "p1")]``
         """
-        records: list[AuditRecord] = await self._run(self._trail.history(model, key, parts, verify=verify))
+        flow = self._trail.history(model, key, parts, verify=verify, reveal=reveal)
+        records: list[AuditRecord] = await self._run(flow)
+        return records
+
+    async def reveals(self, model: type[Any], /, *key: Any, **parts: Any) -> list[AuditRecord]:
+        """Who has looked at protected values in the records of an item, when, and at which fields.
+
+        Raises: AuditChainBroken; KeyUnavailable; ConfigError for a model that is not tracked.
+
+        Example: ``[(record.by, record.revealed) for record in await db.audit.reveals(Payment, "p1")]``
+        """
+        records: list[AuditRecord] = await self._run(self._trail.reveals(model, key, parts))
         return records
 
     async def verify(

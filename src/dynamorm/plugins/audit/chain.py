@@ -29,7 +29,8 @@ class AuditVerdict(Struct, frozen=True, kw_only=True):
     why: ``"unreadable"``, ``"forged"`` (not made with the key, or changed since), ``"moved"`` (made for another place), ``"gap"`` (records
     before it are missing), ``"link"`` (it follows another one), ``"head"`` (the item is of another record than the last one),
     ``"missing"`` (the item is gone, and no record tells that it was deleted), ``"unrecorded"`` (there is an item and no record),
-    ``"external"`` (the item's tracked fields are not as recorded), ``"head of the day"`` (the signed head does not hold).
+    ``"external"`` (the item's tracked fields are not as recorded), ``"reveals"`` (a record of who has looked at protected values does not
+    hold), ``"head of the day"`` (the signed head does not hold).
     ``external`` are the numbers of records that tell of a change by others. ``anchored_to`` is the number of the last record
     under the signed head that was given: behind it a chain could have been cut off; None without one.
 
@@ -111,7 +112,7 @@ class Replay:
         told = {stored: new for stored, _, new in body.ch}
         both = set(self.tracked) & set(body.fs or ())
         values = ((self.state.get(stored, (None,))[0], told.get(stored)) for stored in both)
-        return any(old != new and "D" not in (old or {}) and "D" not in (new or {}) for old, new in values)
+        return any(old != new and not {"D", "E"} & {*(old or {}), *(new or {})} for old, new in values)
 
     def fault_of(self, item: dict[str, Any] | None) -> str:
         """Why the item is not as the records leave it; empty where it is."""
@@ -124,7 +125,10 @@ class Replay:
             return "external" if found == (None, None) else "head"
         if not all(self._is_as_recorded(stored, item.get(stored)) for stored in self.tracked):
             return "external"
-        return "" if item.get("_as", {}).get("B") == _text(self._seal_of(item)) else "head"
+        if item.get("_as", {}).get("B") == _text(self._seal_of(item)):
+            return ""
+        # Of a protected value the records tell that there is one; which one it is the seal alone tells.
+        return "external" if any("E" in recorded for recorded, _, _ in self.state.values()) else "head"
 
     def _seal_of(self, item: dict[str, Any]) -> bytes:
         """What the last write has stored of the tracked fields, where they are as it left them."""
@@ -140,6 +144,8 @@ class Replay:
         if known is None or wire is None:
             return known is None and wire is None
         recorded, n, key = known
+        if "E" in recorded:
+            return "NULL" not in wire
         if "D" in recorded:
             return compare_digest(value_mac(key, self._pk, n, stored, bytes_of(wire)), b64decode(recorded["D"][1]))
         return bytes_of(recorded) == bytes_of(wire)
@@ -176,14 +182,15 @@ LONGEST: Final = 10**15
 class Tip:
     """What a write follows: the number, HMAC and time of the last record, and what has to be recorded before it."""
 
-    __slots__ = ("at", "first", "h", "looked", "n")
+    __slots__ = ("at", "first", "h", "key", "looked", "n")
 
-    def __init__(self, n: int, h: bytes, at: int, first: str = "", *, looked: bool = False) -> None:
+    def __init__(self, n: int, h: bytes, at: int, first: str = "", *, looked: bool = False, key: bytes = b"") -> None:
         self.n: int = n
         self.h: bytes = h
         self.at: int = at
         self.first: str = first
         self.looked: bool = looked
+        self.key: bytes = key  # with which the last record was made, where there is one
 
 
 def known(item: dict[str, Any]) -> tuple[int, bytes, int, bytes, bytes] | None:

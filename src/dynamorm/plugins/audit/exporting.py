@@ -15,6 +15,7 @@ from msgspec.json import decode
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ValidationError
 
+from .protected.revealing import protected
 from .records import Unreadable, read
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def _exported(trail: Trail, model: type[Any] | None, key: tuple[Any, ...], parts
     if model is not None and (key or parts):
         row = trail.log.of(model).row
         place = yield from trail.place(model, key, parts)
-        return [trail.db.model(row).where(row.pk == place.pk).consistent()]
+        places = (place, place.reveals) if protected(trail, trail.log.of(model), model) else (place,)
+        return [trail.db.model(row).where(row.pk == one.pk).consistent() for one in places]
     trail.refuse_view("export of more than an item")
     several = trail.log.tracked if model is None else (trail.log.of(model),)
     rows = dict.fromkeys(tracked.row for tracked in several)

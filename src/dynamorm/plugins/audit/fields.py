@@ -16,6 +16,7 @@ from dynamorm.plugin import Actor, WriteRule
 from .acting import actor_of, explain_race, no_batch
 from .model import is_computed, is_hidden
 from .option import Audit, Change
+from .protected.writing import Values
 from .values import bytes_of, encode, plain
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class AuditFields(WriteRule):
             for field in schema.fields.values()
             if _is_followed(field) and field.stored not in self._own
         }
+        self._stored_followed = frozenset(field.stored for field in self._followed.values())
         self.last: bool = "changelog" in self._fields  # it tells what other rules have set
 
     def contribute(self, draft: WriteDraft) -> None:
@@ -148,9 +150,10 @@ class AuditFields(WriteRule):
         new: list[Change] = []
         if item is not None:
             after, now = draft.after(*self._followed), draft.context.now()
+            values = Values(self._stored_followed, frozenset(), draft, item)
             for field in self._followed.values():
                 old, left = item.get(field.stored), after[field.stored]
-                if bytes_of(old) != bytes_of(left):
+                if not values.same(field.stored, old, left):
                     shows = not is_hidden(field) and field.stored not in self._hidden
                     new.append(_change(field, old, left, now, who, shows=shows))
         for field in self._fields["changelog"]:

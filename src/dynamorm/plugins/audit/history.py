@@ -14,8 +14,8 @@ from dynamorm.errors import ValidationError
 from .fields import fields_of
 from .model import is_computed
 from .option import Change
-from .records import LATEST, Record, shown
-from .values import Digest, plain
+from .records import LATEST, Record, shown, told
+from .values import Digest, Sealed, plain
 
 if TYPE_CHECKING:
     from .model import Tracked
@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = -62_135_596_800_000_000
 """The first time that Python has, in microseconds."""
 
-OPS = {"C": "create", "U": "update", "D": "delete", "B": "baseline", "X": "external"}
+OPS = {"C": "create", "U": "update", "D": "delete", "B": "baseline", "X": "external", "R": "reveal"}
 """What a record tells, by its letter."""
 
 
@@ -36,6 +36,9 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     ``"update"``, ``"delete"``, ``"baseline"`` (the first record of an item that was there before, or since other fields are tracked)
     or ``"external"`` (somebody who keeps no records had changed it). ``by``, ``ip``, ``user_agent`` and ``request_id`` are those of
     `dynamorm.actor`. ``restored_from`` is the number of the record that was gone back to.
+
+    A value of a protected field is a `Sealed`. Of a record with the op ``"reveal"`` (see `AuditTrail.reveals`) ``revealed`` are the
+    fields that were opened, and ``revealed_to`` is the number of the last record of which.
 
     Example: ``[(record.by, record.op) for record in db.audit.history(Payment, "p1")]``
     """
@@ -50,6 +53,8 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     entity_version: int | None = None
     restored_from: int | None = None
+    revealed: tuple[str, ...] = ()
+    revealed_to: int | None = None
 
     def __repr__(self) -> str:
         return f"<AuditRecord {self.version} {self.op}>"  # who it was is somebody's own
@@ -58,7 +63,8 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
 class AuditSnapshot(Struct, frozen=True, kw_only=True):
     """What was recorded of an item at a time: ``values`` by field. ``complete``: they are all that the model has.
 
-    ``version`` is the number of the record that made it so, ``at`` its time. A value that no record shows is a `Digest`.
+    ``version`` is the number of the record that made it so, ``at`` its time. A value that no record shows is a `Digest`, one that is
+    protected a `Sealed`.
 
     Example: ``db.audit.as_of(Payment, "p1", when).values["amount"]``
     """
@@ -81,13 +87,13 @@ class Reader:
 
     def history(self, records: Iterable[Record]) -> list[AuditRecord]:
         """Each record; what was before a record that tells a whole state is what those before it left."""
-        told: list[AuditRecord] = []
+        several: list[AuditRecord] = []
         state: dict[str, Any] = {}
         for record in records:
             body = record.body
-            changes = body.ch
+            changes = [(name, _was(old, state.get(name)), told(new, body.n)) for name, old, new in body.ch]
             if body.fs is not None:
-                after = {stored: new for stored, _, new in body.ch}
+                after = {stored: new for stored, _, new in changes}
                 names = sorted({*after, *(name for name in state if name in body.fs)})
                 changes = [
                     (name, state.get(name), after.get(name))
@@ -97,9 +103,9 @@ class Reader:
                 ]
                 state = {}
             for stored, _, new in body.ch:
-                state[stored] = new
-            told.append(self._told(record, changes))
-        return told
+                state[stored] = told(new, body.n)
+            several.append(self._told(record, changes))
+        return several
 
     def _told(self, record: Record, changes: Iterable[tuple[str, Any, Any]]) -> AuditRecord:
         body = record.body
@@ -117,6 +123,8 @@ class Reader:
             request_id=body.rq,
             entity_version=body.ver,
             restored_from=body.rs,
+            revealed=tuple(map(self._name, body.rv or ())),
+            revealed_to=body.to,
         )
 
     def snapshot(self, records: Iterable[Record]) -> AuditSnapshot | None:
@@ -129,7 +137,7 @@ class Reader:
         return AuditSnapshot(
             values=values,
             complete=not self.untold(parts_of_key(self._codec))
-            and not any(isinstance(value, Digest) for value in values.values()),
+            and not any(isinstance(value, (Digest, Sealed)) for value in values.values()),
             version=last.body.n,
             at=time_of(last.body.at),
         )
@@ -141,7 +149,7 @@ class Reader:
         for record in records:
             if record.body.fs is not None:
                 state = {}
-            state.update({stored: new for stored, _, new in record.body.ch})
+            state.update({stored: told(new, record.body.n) for stored, _, new in record.body.ch})
         return state
 
     @staticmethod
@@ -185,7 +193,7 @@ class Reader:
 
     def _value(self, stored: str, recorded: Any) -> Any:
         wire = shown(recorded)
-        if wire is None or isinstance(wire, Digest):
+        if wire is None or isinstance(wire, (Digest, Sealed)):
             return wire
         name = self._tracked.by_stored.get(stored)
         try:
@@ -194,9 +202,16 @@ class Reader:
             return plain(wire)
 
 
+def _was(old: Any, known: Any) -> Any:
+    """What was before a record: a protected value is the one that an earlier record holds."""
+    return known if old is not None and "E" in old and known is not None and "E" in known else old
+
+
 def _both_hidden(old: Any, new: Any) -> bool:
     """Whether two values cannot be compared: each is a digest of its own record. A baseline tells of no change then."""
-    return old is not None and new is not None and "D" in old and "D" in new and bool(old["D"][0] == new["D"][0])
+    if old is None or new is None:
+        return False
+    return ("E" in old and "E" in new) or ("D" in old and "D" in new and bool(old["D"][0] == new["D"][0]))
 
 
 def parts_of_key(codec: Any) -> set[str]:

@@ -103,11 +103,11 @@ def write_manifest(
     parts = [b"".join(hashes[at : at + IN_A_PART]) for at in range(0, len(hashes), IN_A_PART)]
     for number, part in enumerate(parts):
         made = _row(tracked, key, pk, f"{name}#{number}", encode(b64encode(part).decode()))
-        yield _create(trail, made)
+        yield create_row(trail, made)
     manifest = Manifest(frozenset(hashes), tuple(late))
     head = _Head(kid, name, len(parts), list(manifest.late))
     try:
-        yield _create(trail, _row(tracked, key, pk, _HEAD, encode(head)))
+        yield create_row(trail, _row(tracked, key, pk, _HEAD, encode(head)))
     except ConditionFailed:
         other = yield from read_manifest(trail, tracked, tenant, day)
         if other is None:
@@ -144,7 +144,7 @@ def _get(trail: Trail, row: type[Any], pk: str, sk: str) -> Flow[Any]:
     return (yield Call(get, get))
 
 
-def _create(trail: Trail, row: Any) -> Call:
+def create_row(trail: Trail, row: Any) -> Call:
     """A row that is made once; who finds another one there is told so, and not that a chain is broken."""
 
     def blocking() -> Any:

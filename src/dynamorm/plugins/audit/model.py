@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.errors import ValidationError
 
 from .config import DEVELOPMENT_KEY, ChangeTrackingConfig, Keys, keys_of
-from .records import entity_of, fingerprint, genesis, partition_of, row_of, stored_row_of, value_mac
+from .protected.writing import NONE_PROTECTED, Values
+from .records import GENESIS, REVEALS, entity_of, fingerprint, genesis, partition_of, row_of, stored_row_of, value_mac
 from .values import LARGEST, Wire, bytes_of, canonical
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Tracked:
         self.hidden: frozenset[str] = frozenset(
             self.stored[name] for name in self.names if name in config.redact or is_hidden(schema.fields[name])
         )
+        self.redacted: frozenset[str] = frozenset(self.stored[name] for name in self.names if name in config.redact)
         self.owner: str = next((field.name for field in schema.fields.values() if _is_tenant(field)), "")
         self._owner: str = schema.fields[self.owner].stored if self.owner else ""
 
@@ -101,21 +103,28 @@ class Tracked:
         return {"D": [None if hidden else len(value), digest]}
 
     def changes(
-        self, key: bytes, pk: str, n: int, before: Mapping[str, Any], after: Mapping[str, Any]
+        self,
+        key: bytes,
+        pk: str,
+        n: int,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        values: Values | None = None,
     ) -> list[tuple[str, Any, Any]]:
-        """The changes between two states, as record ``n`` holds them."""
+        """The changes between two states, as record ``n`` holds them; ``values`` are those of a write, of which some are protected."""
+        values = NONE_PROTECTED if values is None else values
         different = [
             (stored, before.get(stored), after.get(stored))
             for stored in self.listed
-            if bytes_of(before.get(stored)) != bytes_of(after.get(stored))
+            if not values.same(stored, before.get(stored), after.get(stored))
         ]
-        sizes = sum(len(bytes_of(wire)) for _, *wires in different for wire in wires)
+        sizes = sum(values.size(stored, wire) for stored, *wires in different for wire in wires)
         largest = LARGEST if sizes <= CROWDED else 256
         return [
             (
                 stored,
-                self.shown(key, pk, n, stored, old, largest=largest),
-                self.shown(key, pk, n, stored, new, largest=largest),
+                values.was(stored, old) or self.shown(key, pk, n, stored, old, largest=largest),
+                values.sealed(n, stored, new, largest) or self.shown(key, pk, n, stored, new, largest=largest),
             )
             for stored, old, new in different
         ]
@@ -126,12 +135,17 @@ class Place:
 
     __slots__ = ("entity", "genesis", "pk", "table", "tenant")
 
-    def __init__(self, tenant: str | None, table: str, entity: str) -> None:
+    def __init__(self, tenant: str | None, table: str, entity: str, kind: str = "A") -> None:
         self.tenant: str | None = tenant
         self.table: str = table
         self.entity: str = entity
-        self.pk: str = partition_of(tenant, table, entity)
-        self.genesis: bytes = genesis(tenant, table, entity)
+        self.pk: str = partition_of(tenant, table, entity, kind)
+        self.genesis: bytes = genesis(tenant, table, entity, GENESIS if kind == "A" else REVEALS)
+
+    @property
+    def reveals(self) -> Place:
+        """Where the records of the reveals of this chain are."""
+        return Place(self.tenant, self.table, self.entity, "R")
 
 
 def is_hidden(field: Any) -> bool:

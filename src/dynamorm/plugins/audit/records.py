@@ -19,11 +19,12 @@ from msgspec.json import Decoder
 
 from dynamorm import Attr, Model, TableSettings, attr, gsi, partition_key, sort_key
 
-from .values import Digest, Wire, encode, joined, mac, plain, state_bytes
+from .values import Digest, Sealed, Wire, encode, joined, mac, plain, state_bytes
 
 DOMAIN: Final = b"dynamorm/audit/1"
 GENESIS: Final = b"dynamorm/audit/genesis/1"
 STATE: Final = b"dynamorm/audit/state/1"
+REVEALS: Final = b"dynamorm/audit/reveals/1"
 VALUE: Final = b"dynamorm/audit/value/1"
 """What is hashed: a record, the beginning of a chain, the state of an item, a value that is not shown."""
 
@@ -40,6 +41,7 @@ class Body(Struct):
     """What a record says. ``ch`` are the changes: stored name, value before, value after; ``fs`` the stored names that are tracked.
 
     ``tn`` are these names in a record that tells an update. ``dy``: it is stored with its day, so that a signed head can name it.
+    ``rv`` are the stored names of the protected fields that were revealed, of the records up to ``to``.
     """
 
     v: int
@@ -61,6 +63,8 @@ class Body(Struct):
     rs: int | None = None
     dy: bool = False
     tn: list[str] | None = None
+    rv: list[str] | None = None
+    to: int | None = None
 
 
 _body: Final = Decoder(Body).decode
@@ -129,7 +133,7 @@ def read_told(item: bytes) -> Record:
     try:
         for _, *wires in record.body.ch:
             for value in map(shown, wires):
-                if not isinstance(value, Digest):
+                if not isinstance(value, (Digest, Sealed)):
                     plain(value)
     except Exception:  # noqa: BLE001 - anything may stand in what somebody else has written
         raise Unreadable from None
@@ -153,9 +157,9 @@ def sealed(pk: str, body: dict[str, Any], key: bytes) -> tuple[str, bytes, bytes
     return sk, raw, mac(key, DOMAIN, pk.encode(), sk.encode(), raw)
 
 
-def genesis(tenant: str | None, model: str, key: str) -> bytes:
+def genesis(tenant: str | None, model: str, key: str, domain: bytes = GENESIS) -> bytes:
     """What the first record of a chain follows."""
-    return hashlib.sha256(joined(GENESIS, (tenant or "").encode(), model.encode(), key.encode())).digest()
+    return hashlib.sha256(joined(domain, (tenant or "").encode(), model.encode(), key.encode())).digest()
 
 
 def state_mac(key: bytes, h: bytes, n: int, at: int, state: bytes) -> bytes:
@@ -179,10 +183,17 @@ def value_mac(key: bytes, pk: str, n: int, name: str, value: bytes) -> bytes:
     return mac(key, VALUE, pk.encode(), n.to_bytes(8, "big"), name.encode(), value)[:16]
 
 
-def shown(wire: Any) -> Wire | Digest | None:
-    """A value as a record holds it: the stored form, or a `Digest`."""
+def told(wire: Any, n: int) -> Any:
+    """A value as record ``n`` holds it, which says so of one that is sealed."""
+    return {**wire, "n": n} if wire is not None and "E" in wire else wire
+
+
+def shown(wire: Any) -> Wire | Digest | Sealed | None:
+    """A value as a record holds it: the stored form, a `Digest`, or, sealed, a `Sealed`."""
     if wire is None:
         return None
+    if "E" in wire:
+        return Sealed(wire.get("n", 0), None if wire["E"] is None else b64decode(wire["E"]))
     if "D" in wire:
         size, digest = wire["D"]
         return Digest(size, b64decode(digest))
@@ -198,10 +209,10 @@ def entity_of(key: dict[str, Wire]) -> str:
     return text
 
 
-def partition_of(tenant: str | None, model: str, entity: str) -> str:
-    """The partition of a chain in the store."""
+def partition_of(tenant: str | None, model: str, entity: str, kind: str = "A") -> str:
+    """The partition of a chain in the store: that of an item (``A``), or of the reveals of its records (``R``)."""
     of_tenant = "" if tenant is None else f"T#{escaped(tenant)}#"
-    return f"{of_tenant}~A#{escaped(model)}#{entity}"
+    return f"{of_tenant}~{kind}#{escaped(model)}#{entity}"
 
 
 def day_of(tenant: str | None, at: int, h: bytes) -> str:

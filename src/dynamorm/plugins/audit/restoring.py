@@ -13,15 +13,15 @@ from dynamorm.effects import Call, Flow
 from dynamorm.errors import ValidationError
 
 from .history import Reader, parts_of_key
+from .protected.revealing import Opener, with_opened, without_values
 from .records import read
 from .tracking import RESTORING
 from .trail import SOFT, broken, called
-from .values import Digest, bytes_of
+from .values import Digest, Sealed, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from .history import AuditSnapshot
     from .trail import Chain, Trail
 
 MISSING: Any = object()
@@ -50,6 +50,12 @@ def restore(
     trail: Trail, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], version: int
 ) -> Flow[Restored[Any]]:
     """Write what the tracked fields were."""
+    return (yield from without_values(_restored(trail, model, key, parts, version)))
+
+
+def _restored(
+    trail: Trail, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], version: int
+) -> Flow[Restored[Any]]:
     chain = yield from trail.chain(model, key, parts)
     verdict, replay = chain.verdict()
     if not verdict.ok and verdict.reason not in {*SOFT, "head"}:
@@ -64,16 +70,18 @@ def restore(
             field="version",
         )
     then = Reader.tracked_then(records)
-    left_out = {name for name, value in snapshot.values.items() if isinstance(value, Digest)}
+    opener = Opener(trail, model, chain, trail.address(model, key, parts))
+    known, gone = yield from with_opened(opener, snapshot.values)
+    left_out = gone | {name for name, value in known.items() if isinstance(value, Digest)}
     left_out |= {name for name, stored in chain.tracked.stored.items() if stored not in then}
     kept = set() if chain.item is None else _kept(trail, model, chain, chain.item)
     left_out |= {name for name in kept if _differs(chain, name, Reader.state_of(records))}
     names = tuple(name for name in chain.tracked.names if name not in left_out | kept)
-    values = {name: snapshot.values.get(name, MISSING) for name in names}
+    values = {name: known.get(name, MISSING) for name in names}
     item = yield (
         _changed(trail, model, (key, parts), chain, values, version)
         if chain.item is not None
-        else _made(trail, model, (key, parts), chain, snapshot, version)
+        else _made(trail, model, (key, parts), chain, known, version)
     )
     return Restored(item=item, fields=names, left_out=tuple(sorted(left_out)))
 
@@ -93,7 +101,7 @@ def _differs(chain: Chain, name: str, recorded: Mapping[str, Any]) -> bool:
     """Whether a field is not as it was recorded, as far as that is shown."""
     stored = chain.tracked.stored[name]
     then = recorded.get(stored)
-    if then is not None and "D" in then:
+    if then is not None and ("D" in then or "E" in then):
         return False  # it is left out already
     return chain.item is not None and bytes_of(chain.item.get(stored)) != bytes_of(then)
 
@@ -115,15 +123,18 @@ def _changed(
 
 
 def _made(
-    trail: Trail, model: type[Any], at: tuple[Any, Any], chain: Chain, snapshot: AuditSnapshot, version: int
+    trail: Trail, model: type[Any], at: tuple[Any, Any], chain: Chain, known: Mapping[str, Any], version: int
 ) -> Call:
     (key, parts), tracked = at, chain.tracked
     codec = trail.codec(model)
     reader = trail.reader(tracked, model)
-    values = {**snapshot.values, **parts, **reader.of_key(trail.key(model, key, parts))}
+    values = {**known, **parts, **reader.of_key(trail.key(model, key, parts))}
     if tracked.owner:
         values[tracked.owner] = chain.place.tenant
-    untold = [*reader.untold({*parts, *values}), *(n for n, value in values.items() if isinstance(value, Digest))]
+    untold = [
+        *reader.untold({*parts, *values}),
+        *(n for n, value in values.items() if isinstance(value, (Digest, Sealed))),
+    ]
     if untold:
         raise ValidationError(
             f"this {model.__name__} is gone, and the records do not tell all of its fields, so that it cannot be made again: they"

@@ -7,6 +7,7 @@ are as that record left them. So a write knows without another read what it foll
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Mapping
 from contextvars import ContextVar
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +19,9 @@ from dynamorm.plugin import Actor, WriteRule
 
 from .acting import LOOKED, actor_of, explain_race, no_batch
 from .chain import Tip, believed, known
+from .protected.writing import Values
 from .records import LATEST, Record, day_of, fingerprint, seal_of, sealed, state_mac
-from .values import bytes_of, state_bytes
+from .values import bytes_differ, state_bytes
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft
@@ -54,8 +56,9 @@ class Tracking(WriteRule):
             return
         item = None if draft.verb == "create" else draft.stored_item()
         after = draft.after(*tracked.names)
+        values = Values(tracked.by_stored, tracked.redacted, draft, item)
         if draft.verb != "create":
-            draft.pin(_pins(draft, item, after, tracked))
+            draft.pin(_pins(draft, item, after, tracked, values))
             explain_race(draft, tracked.label)
         if draft.verb == "delete":
             if item is None:
@@ -63,7 +66,18 @@ class Tracking(WriteRule):
             after = {}
         elif item is None and draft.verb == "update" and not getattr(draft, "upsert", False):
             return  # there is nothing to change: DynamoDB refuses it
-        self._record(draft, item, after, who)
+        self._record(draft, item, after, who, values)
+
+    def rewritten(self, plan: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What an item says of its tracked fields, where these are stored in another form and it held before."""
+        said = known(dict(before))
+        if said is None or said[3] != self._tracked.fingerprint:
+            return {}
+        n, h, at, _, state = said
+        listed, owner = self._tracked.listed, self._tracked.owner
+        tenant = (before.get(plan.codec.field(owner).stored) or {}).get("S") if owner else None
+        key = _holder(self._tracked.keys(tenant), h, n, at, state_bytes(listed, before), state)
+        return {} if key is None else {"_as": {"B": seal_of(key, h, n, at, listed, after)}}
 
     def _touches(self, draft: WriteDraft) -> bool:
         """Whether a write may change a tracked field."""
@@ -75,7 +89,9 @@ class Tracking(WriteRule):
             return any(name in tracked for name in some.changes)
         return some.upsert or any(update.path.field.stored in tracked for update in (*some.updates, *some.more))
 
-    def _record(self, draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], who: Actor) -> None:
+    def _record(
+        self, draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], who: Actor, values: Values
+    ) -> None:
         tracked = self._tracked
         codec = draft.plan.codec
         tenant = tracked.tenant(draft.context.scope, scoped=codec.is_scoped, named=lambda: self._named(draft, item))
@@ -84,7 +100,7 @@ class Tracking(WriteRule):
         before = {} if item is None else {name: item.get(name) for name in tracked.listed}
         tip = self._tip(draft, place, keys, item, before)
         now = int(draft.context.now().timestamp() * 1_000_000)
-        writer = _Writer(tracked, place, keys, who, now, draft)
+        writer = _Writer(tracked, place, keys, who, now, draft, values)
         if tip.first:
             if tip.first == "X" and tracked.config.on_external == "refuse":
                 raise AuditChainBroken(
@@ -94,15 +110,17 @@ class Tracking(WriteRule):
                 )
             tip = writer.add(tip, tip.first, {}, before, whole=True)
         op = "C" if item is None else "D" if draft.verb == "delete" else "U"
-        if op == "U" and not tip.first and not tracked.changes(keys.key, place.pk, tip.n + 1, before, after):
+        if op == "U" and not tip.first and _is_left(tracked, values, before, after):
             if draft.verb == "put":  # it would store an item without them
                 _keep(draft, item or {})
+            if any(bytes_differ(before.get(name), after.get(name)) for name in values.names):
+                _stamp(draft, tracked, values, tip, tip.key, after)
             return
         tip = writer.add(tip, op, before, after, whole=op == "C")
         if op != "D":
             draft.stamp("_an", tip.n)
             draft.stamp("_ah", tip.h)
-            draft.stamp("_as", seal_of(keys.key, tip.h, tip.n, tip.at, tracked.listed, after))
+            _stamp(draft, tracked, values, tip, keys.key, after)
 
     def _named(self, draft: WriteDraft, item: dict[str, Any] | None) -> str | None:
         """Whose an item is, where the view is of all tenants: by its object or key, else by what is, or will be, stored."""
@@ -125,13 +143,14 @@ class Tracking(WriteRule):
         if said is not None:
             n, h, at, fingerprint, state = said
             found = state_bytes(self._tracked.listed, before)
-            if fingerprint == self._tracked.fingerprint and _holds(keys, h, n, at, found, state):
-                return Tip(n, h, at)
+            if fingerprint == self._tracked.fingerprint and (key := _holder(keys, h, n, at, found, state)):
+                return Tip(n, h, at, key=key)
         row = draft.last(self._tracked.stored_row, place.pk)
         if row is None:
             return Tip(0, place.genesis, 0, "" if item is None else "X" if _is_stamped(item) else "B", looked=True)
         record = believed(draft.context.plan(self._tracked.stored_row).codec.loaded(row), keys, self._tracked.label)
-        return Tip(record.body.n, record.h, record.body.at, self._first(keys, record, item), looked=True)
+        first, key = self._first(keys, record, item), keys.of(record.body.kid)
+        return Tip(record.body.n, record.h, record.body.at, first, looked=True, key=key)
 
     def _first(self, keys: Keys, record: Record, item: dict[str, Any] | None) -> str:
         """What has to be recorded before a write behind this record, for what the item is now."""
@@ -141,14 +160,30 @@ class Tracking(WriteRule):
         if said is None or names is None or said[1] != record.h:
             return "X"
         state = state_bytes(names, {name: item.get(name) for name in names})
-        if said[3] != fingerprint(names) or not _holds(keys, record.h, record.body.n, record.body.at, state, said[4]):
+        if said[3] != fingerprint(names) or not _holder(keys, record.h, record.body.n, record.body.at, state, said[4]):
             return "X"
         return "" if names == self._tracked.listed else "B"  # others were tracked then, and they are as they were left
 
 
-def _holds(keys: Keys, h: bytes, n: int, at: int, state: bytes, said: bytes) -> bool:
-    """Whether what an item says of its tracked fields was made by who has a key."""
-    return any(compare_digest(state_mac(key, h, n, at, state), said) for key in keys.every)
+def _holder(keys: Keys, h: bytes, n: int, at: int, state: bytes, said: bytes) -> bytes | None:
+    """The key with which was made what an item says of its tracked fields; None where nobody who has one has made it."""
+    return next((key for key in keys.every if compare_digest(state_mac(key, h, n, at, state), said)), None)
+
+
+def _is_left(tracked: Tracked, values: Values, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a write leaves all tracked fields as they are."""
+    return all(values.same(name, before.get(name), after.get(name)) for name in tracked.listed)
+
+
+def _stamp(draft: WriteDraft, tracked: Tracked, values: Values, tip: Tip, key: bytes, after: Mapping[str, Any]) -> None:
+    """Let the item say what its tracked fields are, those that wait for their place as they will be stored."""
+    protected = values.fields()
+    if not protected:
+        draft.stamp("_as", seal_of(key, tip.h, tip.n, tip.at, tracked.listed, after))
+        return
+    left = {name: wire for name, wire in after.items() if name not in values.names}
+    h, n, at, listed = tip.h, tip.n, tip.at, tracked.listed
+    draft.stamp_placed("_as", protected, lambda stored: seal_of(key, h, n, at, listed, {**left, **stored}))
 
 
 def _is_stamped(item: dict[str, Any]) -> bool:
@@ -166,9 +201,11 @@ def _keep(draft: WriteDraft, item: dict[str, Any]) -> None:
 class _Writer:
     """Makes the records of one write."""
 
-    def __init__(self, tracked: Tracked, place: Place, keys: Keys, who: Actor, now: int, draft: WriteDraft) -> None:
+    def __init__(
+        self, tracked: Tracked, place: Place, keys: Keys, who: Actor, now: int, draft: WriteDraft, values: Values
+    ) -> None:
         self._tracked, self._place, self._keys = tracked, place, keys
-        self._who, self._now, self._draft = who, now, draft
+        self._who, self._now, self._draft, self._values = who, now, draft, values
 
     def add(self, tip: Tip, op: str, before: dict[str, Any], after: dict[str, Any], *, whole: bool) -> Tip:
         """Add one record behind the tip. Returns the new tip. ``whole``: it tells all tracked fields, and not their changes."""
@@ -178,7 +215,7 @@ class _Writer:
             "v": 1, "t": place.tenant, "m": place.table, "k": place.entity, "n": n, "op": op, "at": at,
             "by": who.by, "ip": who.ip, "ua": who.user_agent, "rq": who.request_id, "ver": _version(self._draft, op),
             "ph": tip.h.hex(), "kid": self._keys.kid,
-            "ch": tracked.changes(self._keys.key, place.pk, n, before, after),
+            "ch": tracked.changes(self._keys.key, place.pk, n, before, after, self._values),
         }  # fmt: skip
         if tracked.config.checkpoints is not None:
             body["dy"] = True
@@ -208,7 +245,9 @@ SMALL: Final = 1024
 """Characters of a value that is pinned where the write leaves it alone."""
 
 
-def _pins(draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], tracked: Tracked) -> dict[str, Any]:
+def _pins(
+    draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any], tracked: Tracked, values: Values
+) -> dict[str, Any]:
     """What must still be stored for the record to be true: who keeps no records changes no version.
 
     First what the write would take away, of any size; of the rest, which verify and the next write look at, what is small.
@@ -218,7 +257,7 @@ def _pins(draft: WriteDraft, item: dict[str, Any] | None, after: dict[str, Any],
     replaces = draft.verb in {"put", "delete"}
     first, rest = [], []
     for name in tracked.listed:
-        if replaces or bytes_of(item.get(name)) != bytes_of(after.get(name)):
+        if replaces or name in values.names or bytes_differ(item.get(name), after.get(name)):
             first.append(name)
         elif len(repr(item.get(name))) <= SMALL:
             rest.append(name)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.json import decode
+from msgspec.structs import replace
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import AuditChainBroken, ConfigError, KeyUnavailable, ValidationError
@@ -14,6 +15,7 @@ from dynamorm.errors import AuditChainBroken, ConfigError, KeyUnavailable, Valid
 from .chain import AuditVerdict, Replay, verdict_of
 from .days import anchored
 from .history import AuditRecord, AuditSnapshot, Reader, micros
+from .protected.revealing import protected, revealed, reveals, told, without_values
 from .records import Unreadable, read_told
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Trail:
         self.log = log
         self.db = db
         self._plan = plan
-        self._scope = scope
+        self.scope: Mapping[str, str] = scope
 
     def codec(self, model: type[Any]) -> Any:
         """The codec of a model, in this view."""
@@ -84,7 +86,7 @@ class Trail:
     @property
     def serves_all(self) -> bool:
         """Whether this is a view of no single tenant."""
-        return bool(self._scope) and "tenant" not in self._scope
+        return bool(self.scope) and "tenant" not in self.scope
 
     def place(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[Place]:
         """Where the chain of an item is. Raises: ConfigError, ValidationError."""
@@ -96,13 +98,13 @@ class Trail:
             obj = yield Call(get, get)
         codec = self.codec(model)
         tenant = tracked.tenant(
-            self._scope, scoped=codec.is_scoped, named=lambda: tracked.named(codec, wires, obj, parts)
+            self.scope, scoped=codec.is_scoped, named=lambda: tracked.named(codec, wires, obj, parts)
         )
         return tracked.chain(tenant, wires)
 
     def refuse_view(self, what: str) -> None:
         """Refuse what is of all tenants on a view. Raises: ConfigError."""
-        if self._scope:
+        if self.scope:
             raise ConfigError(f"{what} is of the whole store, and this is a view: ask the database itself")
 
     def rows_of(self, query: Any) -> Flow[list[bytes]]:
@@ -140,11 +142,15 @@ class Trail:
 
     def key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
         """The stored form of a key. Raises: ValidationError."""
+        found: dict[str, Any] = decode(self.address(model, key, parts))
+        return found
+
+    def address(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> bytes:
+        """The stored form of a key, as JSON. Raises: ValidationError."""
         _, address = self._address(model, key, parts)
         if address is None:
             raise ValidationError(f"the key of a {model.__name__} is missing: it is given as to db.get")
-        found: dict[str, Any] = decode(address)
-        return found
+        return address
 
     def reader(self, tracked: Tracked, model: type[Any]) -> Reader:
         """What tells records in the words of a model."""
@@ -161,17 +167,32 @@ class Trail:
         return replay
 
     def history(
-        self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], *, verify: bool
+        self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], *, verify: bool, reveal: bool = False
     ) -> Flow[list[AuditRecord]]:
-        """Every record of an item, the oldest first."""
+        """Every record of an item, the oldest first. ``reveal``: with the protected values in them, which is recorded."""
+        if reveal and not verify:
+            raise ValidationError("reveal=True opens records that hold alone: leave out verify=False", field="reveal")
         chain = yield from self.chain(model, key, parts)
         records = self.believed(chain).records if verify else _readable(chain.rows)
-        return self.reader(chain.tracked, model).history(records)
+        told = self.reader(chain.tracked, model).history(records)
+        if not reveal or not told:
+            return told
+        address = self.address(model, key, parts)
+        return (yield from without_values(revealed(self, model, chain, address, told, told[-1].version)))
+
+    def reveals(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[list[AuditRecord]]:
+        """The records of who has looked at protected values in the records of an item."""
+        place = yield from self.place(model, key, parts)
+        return (yield from told(self, model, Chain(self.log.of(model), place, [], None)))
 
     def verify(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any], head: Any) -> Flow[AuditVerdict]:
         """Whether the records of an item hold."""
         chain = yield from self.chain(model, key, parts)
         verdict, _ = chain.verdict()
+        if verdict.ok and protected(self, chain.tracked, model):
+            replay, reason = yield from reveals(self, chain)
+            if reason:
+                verdict = replace(verdict, ok=False, first_bad=replay.n + 1, reason="reveals")
         if head is None:
             return verdict
         return (yield from anchored(self, chain, verdict, head))

@@ -35,6 +35,22 @@ class Digest(Struct, frozen=True):
         return "<Digest>"
 
 
+class Sealed(Struct, frozen=True):
+    """What a record holds of a protected value: record ``version`` has it in ``data``, sealed; None where no record has it.
+
+    ``db.audit.history(..., reveal=True)`` opens it. No record has one that is redacted or larger than 8 KB, and one whose key was
+    destroyed before the record was made.
+
+    Example: ``isinstance(change.new, Sealed) and change.new.data is not None``
+    """
+
+    version: int
+    data: bytes | None
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+
 def joined(*parts: bytes) -> bytes:
     """Texts as one, from which they can be read back: before each stands its length, as four bytes."""
     return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
@@ -70,6 +86,13 @@ def bytes_of(wire: Wire | None) -> bytes:
     return b"" if wire is None else encode(canonical(wire))
 
 
+def bytes_differ(old: Wire | None, new: Wire | None) -> bool:
+    """Whether two attributes are stored otherwise; what waits for its stored form is so always."""
+    if new is not None and not new.keys() <= _TAGS:
+        return True
+    return bytes_of(old) != bytes_of(new)
+
+
 def state_bytes(names: Iterable[str], wires: Mapping[str, Any]) -> bytes:
     """The canonical form of several attributes."""
     return joined(*(part for name in sorted(names) for part in (name.encode(), bytes_of(wires.get(name)))))
@@ -97,6 +120,7 @@ def plain(wire: Wire | None) -> Any:
     return _plain_bytes(value) if tag == "B" else value
 
 
+_TAGS: Final = frozenset({"S", "N", "B", "BOOL", "NULL", "L", "M", "SS", "NS", "BS"})
 _AS_IT_IS: Final = frozenset({"S", "BOOL", "NULL"})
 
 

@@ -13,16 +13,19 @@ from dynamorm.plugin import NotReady, PlacedField, Unread
 
 from .blind import BlindIndex
 from .envelope import MAGIC, Envelopes, framed, key_frame, place_bytes, tampered, version_of
-from .keys import Keys, Opened
+from .keys import Keys, Need, Opened
 from .options import SEALED, Encrypted
 from .records import Home, Ring
 from .undecryptable import Undecryptable, lasts
-from .v1 import V1, parts_of
+from .v1 import V1, V1Need, parts_of
 from .values import Read, from_bytes, is_envelope, to_bytes
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
 
+COPY: Final = b"\xd9\x01"
+COPY_FORMAT: Final = b"dynamorm/copy/1"
+"""What begins a value that is kept elsewhere, and what is authenticated of it."""
 MOST_TENANTS: Final = 1024
 MOST_VERSIONS: Final = 64
 
@@ -95,6 +98,12 @@ class EncryptedField(PlacedField):
                 f"{self.where}: the subject {field.name} must not change: let it be immutable=True, or a part of the key"
             )
         self.subject = field.stored
+
+    def depends_on(self, scope: Mapping[str, str]) -> tuple[str, ...]:
+        """See `dynamorm.plugin.PlacedField`."""
+        keys = {name for name, _ in self.key_types}
+        needed = (self.subject, None if "tenant" in scope else self.tenant_attribute)
+        return tuple(name for name in needed if name is not None and name not in keys)
 
     def ring(self, place: Place) -> Ring:
         """The ring of the values in a place."""
@@ -227,7 +236,7 @@ class EncryptedField(PlacedField):
 
     def _key_of(self, tenant: _Tenant, version: bytes, place: Place) -> Opened:
         if self.subject is not None:
-            key = self._keys.subject(tenant.ring, self._subject(place), make=False)
+            key = self._keys.subject(tenant.ring, self._subject(place, read=True), make=False)
             if key.version != version:
                 raise tampered()
         else:
@@ -237,16 +246,63 @@ class EncryptedField(PlacedField):
         tenant.versions[version] = key
         return key
 
-    def _subject(self, place: Place) -> bytes:
-        """The bytes of the subject of an item. Raises: ModelError where it has none."""
+    def _subject(self, place: Place, *, read: bool = False) -> bytes:
+        """The bytes of the subject of an item. Raises: ModelError where it has none; TamperedCiphertext of one that was ``read``."""
         assert self.subject is not None  # asked for only then
         for name, kind, value in place.key:
             if name == self.subject:
                 return kind.encode() + value
         wire = place.attribute(self.subject)
         if wire is None or "NULL" in wire:
+            if read:
+                raise tampered()
             raise ModelError(f"{self.where}: the subject {self.option.subject} has no value, so that there is no key")
         return to_bytes(wire)
+
+    # ------------------------------------------------------------------------------------------------------- elsewhere
+
+    def elsewhere(self, wire: dict[str, Any], place: Place, purpose: bytes) -> bytes:
+        """See `dynamorm.plugin.PlacedField`. With the envelope goes the name of the subject's key. Raises: NotReady."""
+        tenant = self._tenant(place)
+        name = b""
+        if self.subject is not None:
+            subject = self._subject(place)
+            key = self._keys.subject(tenant.ring, subject, make=True)
+            name = bytes.fromhex(self._keys.name_of_subject(tenant.ring, subject))
+        else:
+            key = self._keys.active(tenant.ring)
+            self._note(tenant, tenant.ring, key)
+            if not key.copied:
+                raise NotReady(
+                    f"a note in the record of the ring {tenant.ring.name}",
+                    partial(self._keys.note_copies, tenant.ring, key),
+                )
+        bound = self._bound_elsewhere(tenant, place, purpose, name)
+        sealed = self._envelopes.seal(key.branch, key.version, bound, to_bytes(wire))
+        return COPY + bytes((len(name),)) + name + sealed
+
+    def from_elsewhere(self, data: bytes, place: Place, purpose: bytes) -> dict[str, Any]:
+        """See `dynamorm.plugin.PlacedField`. Raises: NotReady, TamperedCiphertext, KeyUnavailable, KeyDisabled."""
+        if data[:2] != COPY or len(data) < 3:
+            raise tampered().about(self.where)
+        end = 3 + data[2]
+        name, envelope = data[3:end], data[end:]
+        version, tenant = version_of(envelope), self._tenant(place)
+        if name:
+            key = self._keys.of_subject(tenant.ring, name.hex())
+            if key.version != version:
+                raise tampered().about(self.where)
+        else:
+            key = self._keys.of_version(tenant.ring, version)
+        bound = self._bound_elsewhere(tenant, place, purpose, name)
+        try:
+            return from_bytes(self._envelopes.open(key.branch, bound, envelope))
+        except TamperedCiphertext as error:
+            raise error.about(self.where) from None
+
+    def _bound_elsewhere(self, tenant: _Tenant, place: Place, purpose: bytes, name: bytes) -> bytes:
+        whose = self.bound(place, COPY_FORMAT) + framed(tenant.ring.name.encode())
+        return whose + key_frame(place.key) + self._framed_attribute + framed(purpose, name)
 
     # ------------------------------------------------------------------------------------------------------- plaintext
 
@@ -259,7 +315,12 @@ class EncryptedField(PlacedField):
         until = self.option.plaintext_until
         if until is None or self._keys.keyring.now() >= until:
             return False
-        return self.mark not in self._keys.active(self.ring(place)).complete
+        try:
+            return self.mark not in self._keys.active(self.ring(place), make=False).complete
+        except KeyUnavailable as error:
+            if not lasts(error):
+                raise
+            return True  # nothing was ever encrypted with a key of it
 
     def _plain(self, wire: dict[str, Any], place: Place) -> dict[str, Any]:
         if not self.takes_plaintext(place):
@@ -370,22 +431,20 @@ class EncryptedField(PlacedField):
 
     # ------------------------------------------------------------------------------------------------------- readiness
 
-    def ready(self, stored: dict[str, Any], place: Any) -> None:
-        """Look whether what is stored could be opened now. Raises: NotReady, TamperedCiphertext, KeyUnavailable, KeyDisabled."""
+    def needs(self, stored: dict[str, Any], place: Any) -> tuple[Any, ...]:
+        """What is needed to open what is stored: see `Need`. Raises: TamperedCiphertext."""
         if self.option.accept_v1 and "M" in stored:
-            self._v1.key_of(parts_of(stored["M"])[0])
-            return
+            return (V1Need(self._v1, parts_of(stored["M"])[0]),)
         envelope: Any = stored.get("B")
         if envelope.__class__ is str:
             envelope = b64decode(envelope[:192], validate=True)
+        ring = self.ring(place)
         if self.option.plaintext_until is not None and not _is_envelope(envelope):
-            self.takes_plaintext(place)
-            return
+            return (Need(ring),)
         version = version_of(envelope)
         if self.subject is not None:
-            self._keys.subject(self.ring(place), self._subject(place), make=False)
-        else:
-            self._keys.of_version(self.ring(place), version)
+            return (Need(ring.subjects), Need(ring, self._subject(place, read=True), is_subject=True))
+        return (Need(ring, version),)
 
 
 def _plain_bytes(wire: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
@@ -12,8 +12,12 @@ from dynamorm.errors import (
     AlreadyExists,
     ConfigError,
     EncryptionNotConfigured,
+    IntegrityError,
     KeyDisabled,
     KeyUnavailable,
+    MalformedResponse,
+    Outcome,
+    ValidationError,
     VersionConflict,
 )
 
@@ -42,6 +46,10 @@ class Pointer(NamedTuple):
     complete: frozenset[str]
     tables: frozenset[str]
     """The tables in which something lies under the keys, as far as that was noted."""
+    versions: frozenset[bytes]
+    """All versions that the record names."""
+    copied: bool
+    """Whether it was noted that values are kept elsewhere under the version in use."""
 
 
 class Keyring:
@@ -57,34 +65,48 @@ class Keyring:
         """The time of the wall in seconds."""
         return int(self.now().timestamp())
 
-    def active(self, ring: Ring) -> Flow[Pointer]:
-        """The version of the key in use; the first one is made. Raises: KeyUnavailable, KeyDisabled."""
+    def active(self, ring: Ring, *, make: bool = True) -> Flow[Pointer | None]:
+        """The version of the key in use. ``make``: the first one is made; else None where there is none.
+
+        Raises: KeyUnavailable, KeyDisabled; IntegrityError for a record that is none of the library's.
+        """
         pointer = yield from self.get(ring, ACTIVE)
         if pointer is None:
+            if not make:
+                return None
             yield from self._make_first(ring)
             pointer = yield from self.get(ring, ACTIVE)
         if pointer is None or pointer.key_version is None:
             raise KeyUnavailable(f"the ring {ring.name} has no key, and none could be made")
         check_state(ring, pointer)
-        other = None if pointer.other is None else UUID(pointer.other).bytes
+        versions = _uuids(ring, pointer.versions)
+        version, *others = _uuids(
+            ring, [pointer.key_version, *(() if pointer.other is None else (pointer.other,))], versions
+        )
+        other = others[0] if others else None
         moves_at = float((pointer.rotated or 0) + LATEST)
         complete, tables = frozenset(pointer.complete), frozenset(pointer.tables)
-        return Pointer(UUID(pointer.key_version).bytes, other, moves_at, complete, tables)
+        copied = pointer.key_version in pointer.copied
+        return Pointer(version, other, moves_at, complete, tables, frozenset(versions), copied)
 
-    def version(self, ring: Ring, version: bytes) -> Flow[bytes | None]:
-        """The key of a version; None where it has no record. Raises: KeyUnavailable, KeyDisabled."""
+    def version(self, ring: Ring, version: bytes) -> Flow[tuple[bytes | None, frozenset[bytes]]]:
+        """The key of a version, None where it has no record; and the versions that the record of the ring names.
+
+        Raises: KeyUnavailable, KeyDisabled; IntegrityError.
+        """
+        pointer = yield from self.get(ring, ACTIVE)
+        versions = frozenset(() if pointer is None else _uuids(ring, pointer.versions))
         record = yield from self.get(ring, _name(version))
         if record is None:
-            return None
+            return None, versions
         check_state(ring, record)
-        pointer = yield from self.get(ring, ACTIVE)
         if pointer is not None:
             check_state(ring, pointer)
             if record.key_version in pointer.retired:
                 raise KeyDisabled(f"a key of the ring {ring.name} is retired", version=record.key_version)
         if record.wrapped is None:
             raise KeyUnavailable(f"the record of a key of the ring {ring.name} holds none", version=record.key_version)
-        return checked(ring, (yield from self.provider.unwrap(record.wrapped, ring.context)))
+        return checked(ring, (yield from self.provider.unwrap(record.wrapped, ring.context))), versions
 
     def add(self, ring: Ring) -> Flow[str]:
         """Make a new version, which nobody uses yet. Returns its name. Raises: KeyUnavailable, KeyDisabled."""
@@ -150,7 +172,7 @@ class Keyring:
         check_state(ring, record)
         if record.key_version is None or record.wrapped is None:
             raise KeyUnavailable(f"the record of a subject of the ring {ring.name} holds no key")
-        version_bytes = UUID(record.key_version).bytes
+        (version_bytes,) = _uuids(ring, [record.key_version])
         place = _place(ring, name, version_bytes)
         return version_bytes, self._envelopes.open(wrapping.branch, place, record.wrapped)
 
@@ -163,7 +185,11 @@ class Keyring:
         def get() -> Any:
             return db.get(record, *key, consistent=True)
 
-        return (yield called(get))
+        try:
+            return (yield called(get))
+        except (ValidationError, MalformedResponse):
+            failed = forged(ring)
+        raise failed
 
     def save(self, record: Any) -> Flow[None]:
         """Store what has changed of a record. Raises: VersionConflict."""
@@ -223,6 +249,28 @@ def called(function: Callable[[], Any]) -> Call:
     return Call(function, awaited)
 
 
+def forged(ring: Ring) -> IntegrityError:
+    """The error for a record of keys that the library has not written."""
+    error = IntegrityError(
+        f"a record of the keys of the ring {ring.name} is not as the library stores it: somebody has written it; restore the"
+        " record, or the table, as it was before",
+        outcome=Outcome.NOT_APPLIED,
+    )
+    error.retryable = False
+    return error
+
+
+def _uuids(ring: Ring, names: Iterable[Any], among: Collection[bytes] | None = None) -> list[bytes]:
+    """The versions of these names. ``among``: those that there are. Raises: IntegrityError."""
+    try:
+        found = [UUID(name).bytes for name in names]
+    except (ValueError, AttributeError, TypeError):
+        found = None
+    if found is None or (among and not set(found) <= set(among)):
+        raise forged(ring)
+    return found
+
+
 def checked(ring: Ring, branch: Any) -> bytes:
     """A key from the provider. Raises: KeyUnavailable for what is none."""
     return checked_key(f"the ring {ring.name}", branch)
@@ -257,6 +305,15 @@ def using(table: str) -> Callable[[Any], object]:
 
     def change(pointer: Any) -> None:
         pointer.tables = sorted({*pointer.tables, table})
+
+    return change
+
+
+def copying(version: str) -> Callable[[Any], object]:
+    """The change of a ring's record that notes that values are kept elsewhere under a version of its key."""
+
+    def change(pointer: Any) -> None:
+        pointer.copied = sorted({*pointer.copied, version})
 
     return change
 

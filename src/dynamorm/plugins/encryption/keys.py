@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from dynamorm.effects import Flow
-from dynamorm.errors import DynamORMError, KeyDisabled, KeyUnavailable, PoolTimeout
+from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, PoolTimeout
 from dynamorm.log import logger
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
+from .bounds import Allowance, Remembered
 from .envelope import BranchKey, framed
-from .keyring import Keyring, using
+from .keyring import Keyring, copying, using
 from .records import Ring
 
 PATIENCE: Final = 20.0
@@ -22,6 +25,12 @@ UNKNOWN: Final = 30.0
 """Seconds for which a version that is not there is not asked for again: a forged one costs one request."""
 FAILED: Final = 1.0
 """Seconds for which what has failed is told to those who wait for the same key."""
+MOMENT: Final = 2.0
+"""Seconds for which what was fetched is there for whom it was fetched."""
+LISTED: Final = 3600.0
+IN_VAIN: Final = 10
+"""Look-ups in vain at once: of subjects of one ring, of rings. One more is allowed each second."""
+MANY: Final = 20_000
 _AGAIN: Final = 10.0
 _MANY: Final = 100
 """Keys that were asked for before anything is said of how many were fetched."""
@@ -30,7 +39,7 @@ _MANY: Final = 100
 class Opened:
     """An opened key: until when it is used, and until when if the provider does not answer."""
 
-    __slots__ = ("branch", "complete", "last", "moves_at", "other", "tables", "until", "version")
+    __slots__ = ("branch", "complete", "copied", "last", "moves_at", "other", "tables", "until", "version")
 
     def __init__(self, version: bytes, branch: BranchKey, until: float, last: float) -> None:
         self.version: bytes = version
@@ -41,13 +50,18 @@ class Opened:
         self.moves_at: float = 0.0
         self.complete: frozenset[str] = frozenset()
         self.tables: frozenset[str] = frozenset()
+        self.copied: bool = False
+        """Whether the record of the ring says that values are kept elsewhere under this key."""
 
     def __repr__(self) -> str:
         return "<Opened key>"
 
 
 class Keys:
-    """The keys of one database. `active` and `of_version` are asked for each value, and raise `NotReady` for what must be fetched."""
+    """The keys of one database. `active` and `of_version` are asked for each value, and raise `NotReady` for what must be fetched.
+
+    What was fetched is held for a moment, however many keys are kept and however short their time is: for what it was fetched for.
+    """
 
     def __init__(self, keyring: Keyring, *, clock: Callable[[], float] = monotonic) -> None:
         provider = keyring.provider
@@ -57,10 +71,14 @@ class Keys:
         self._active: dict[Ring, Opened] = {}
         # By ring and version, or by ring and the name of a subject.
         self._versions: dict[tuple[Ring, bytes | str], Opened] = {}
-        self._unknown: dict[tuple[Ring, bytes | str], float] = {}
-        self._asked: dict[Ring, float] = {}
-        self._failed: dict[Any, tuple[float, DynamORMError]] = {}
-        self._gates: dict[Any, Limiter] = {}
+        now = self._now
+        self._held: Remembered[Any, Opened | EncryptionError] = Remembered(MANY, now)
+        self._unknown: Remembered[Any, bool] = Remembered(MANY, now)
+        self._failed: Remembered[Any, tuple[float, EncryptionError]] = Remembered(MANY, now)
+        self._asked: Remembered[Ring, bool] = Remembered(MANY, now)
+        self._lists: Remembered[Ring, frozenset[bytes]] = Remembered(MANY, now)
+        self._absent: Remembered[Any, Allowance] = Remembered(MANY, now)
+        self._gates: WeakValueDictionary[Any, Limiter] = WeakValueDictionary()
         self.generation: int = 0
         """Raised when what is known of keys is not to be used any more."""
         self.fetches: int = 0
@@ -68,45 +86,57 @@ class Keys:
         self.asked: int = 0
         self._told = 0.0
 
+    def _now(self) -> float:
+        return self.clock()
+
     def until(self) -> float:
         """Until when what is opened now is used."""
         return self.clock() + self._ttl
 
-    def active(self, ring: Ring) -> Opened:
-        """The key that new values of a ring are sealed with. Raises: NotReady."""
+    def active(self, ring: Ring, *, make: bool = True) -> Opened:
+        """The key that new values of a ring are sealed with. ``make``: the first one is made. Raises: NotReady, KeyUnavailable."""
         key = self._active.get(ring)
         self.asked += 1
         if key is not None and self.clock() < key.until:
             return key
-        raise NotReady(f"the key of the ring {ring.name}", lambda: self.fetch_active(ring))
+        key = self._of_the_moment(ring, make=make)
+        if key is not None:
+            return key
+        if not make and self._unknown.get(ring):
+            raise no_key(ring)
+        raise NotReady(f"the key of the ring {ring.name}", lambda: self.fetch_active(ring, make=make))
 
     def of_version(self, ring: Ring, version: bytes) -> Opened:
-        """The key of a version. Raises: NotReady; KeyUnavailable for one that was looked for in vain a moment ago."""
-        key = self._versions.get((ring, version))
+        """The key of a version. Raises: NotReady; KeyUnavailable for one that was looked for in vain a moment ago; KeyDisabled."""
+        place = ring, version
+        key = self._versions.get(place)
         self.asked += 1
-        now = self.clock()
-        if key is not None and now < key.until:
+        if key is not None and self.clock() < key.until:
             return key
-        if now < self._unknown.get((ring, version), 0.0):
+        key = self._of_the_moment(place)
+        if key is not None:
+            return key
+        if self._unknown.get(place):
             raise unavailable(ring, version)
-        failed = self._failed.get((ring, version))
-        if failed is not None and now < failed[0] + FAILED and isinstance(failed[1], KeyDisabled):
-            raise failed[1]
+        self._raise_disabled(place)
         raise NotReady(f"a key of the ring {ring.name}", lambda: self.fetch_version(ring, version))
 
     def subject(self, ring: Ring, subject: bytes, *, make: bool) -> Opened:
         """The key of a subject. ``make``: it is made where there is none. Raises: NotReady, KeyDisabled, KeyUnavailable."""
-        self.active(ring.subjects)
-        name = self.name_of_subject(ring, subject)
+        self.active(ring.subjects, make=make)
+        return self.of_subject(ring, self.name_of_subject(ring, subject), make=make)
+
+    def of_subject(self, ring: Ring, name: str, *, make: bool = False) -> Opened:
+        """The same by what the record of the subject is called. Raises: as `subject`."""
         place = ring, name
         key = self._versions.get(place)
-        now = self.clock()
-        if key is not None and now < key.until:
+        if key is not None and self.clock() < key.until:
             return key
-        failed = self._failed.get(place)
-        if failed is not None and now < failed[0] + FAILED and isinstance(failed[1], KeyDisabled):
-            raise failed[1]
-        if not make and now < self._unknown.get(place, 0.0):
+        key = self._of_the_moment(place, make=make)
+        if key is not None:
+            return key
+        self._raise_disabled(place)
+        if not make and self._unknown.get(place):
             raise no_subject(ring)
         raise NotReady(
             f"the key of a subject of the ring {ring.name}", lambda: self.fetch_subject(ring, name, make=make)
@@ -114,7 +144,28 @@ class Keys:
 
     def name_of_subject(self, ring: Ring, subject: bytes) -> str:
         """What the record of a subject is called; the key of `Ring.subjects` was fetched before."""
-        return self._active[ring.subjects].branch.expand(framed(b"dynamorm/subject-name/1", subject)).hex()
+        key = self.active(ring.subjects, make=False)
+        return key.branch.expand(framed(b"dynamorm/subject-name/1", subject)).hex()
+
+    # ------------------------------------------------------------------------------------------------- of the moment
+
+    def hold(self, place: Any, found: Opened | EncryptionError) -> None:
+        """Let what was found in a place be the answer for a moment, whatever becomes of it: for who has fetched it."""
+        self._held.put(place, found, MOMENT)
+
+    def _of_the_moment(self, place: Any, *, make: bool = False) -> Opened | None:
+        """A key that was fetched a moment ago, though it is kept no more. Raises: what was found in its place, unless it is made."""
+        found = self._held.get(place)
+        if isinstance(found, KeyDisabled) or (isinstance(found, KeyUnavailable) and not make):
+            raise type(found)(found.message, version=found.version)
+        return found if isinstance(found, Opened) else None
+
+    def _raise_disabled(self, place: Any) -> None:
+        failed = self._failed.get(place)
+        if failed is not None and isinstance(failed[1], KeyDisabled):
+            raise KeyDisabled(failed[1].message, version=failed[1].version)
+
+    # ---------------------------------------------------------------------------------------------------- fetching
 
     def fetch_subject(self, ring: Ring, name: str, *, make: bool) -> Flow[None]:
         """Fetch the key of a subject. Raises: KeyUnavailable, KeyDisabled."""
@@ -124,21 +175,25 @@ class Keys:
         )
 
     def _load_subject(self, ring: Ring, name: str, *, make: bool) -> Flow[None]:
-        yield from self.keyring.active(ring)  # which says whether the ring is disabled
-        yield from self.fetch_active(ring.subjects)
-        wrapping = self._active[ring.subjects]
-        found = yield from self.keyring.subject(ring, name, wrapping, make=make)
+        allowance = self._allowance(ring)
+        if not make and allowance.is_used_up:  # names that nobody has made, in items that somebody has forged
+            raise KeyUnavailable(f"keys of subjects of the ring {ring.name} were looked for in vain too often: later")
+        yield from self.keyring.active(ring, make=make)  # which says whether the ring is disabled
+        yield from self.fetch_active(ring.subjects, make=make)
+        found = None
+        if make or not self._unknown.get(ring.subjects):
+            found = yield from self.keyring.subject(ring, name, self.active(ring.subjects), make=make)
         if found is None:
-            self._bound(self._unknown)
-            self._unknown[ring, name] = self.clock() + UNKNOWN
+            allowance.take()
+            self._unknown.put((ring, name), True, UNKNOWN)
             raise no_subject(ring)
         self._keep(ring, found[0], found[1], name)
 
-    def fetch_active(self, ring: Ring) -> Flow[None]:
-        """Fetch the key in use, and make the first one. Raises: KeyUnavailable, KeyDisabled."""
+    def fetch_active(self, ring: Ring, *, make: bool = True) -> Flow[None]:
+        """Fetch the key in use; ``make``: also the first one, which is made. Raises: KeyUnavailable, KeyDisabled."""
         known = self._active.get(ring)
         if known is None or self.clock() >= known.until:
-            yield from self._alone(ring, lambda: self._active.get(ring), lambda: self._load_active(ring))
+            yield from self._alone(ring, lambda: self._active.get(ring), lambda: self._load_active(ring, make=make))
 
     def note_table(self, ring: Ring, table: str) -> Flow[None]:
         """Note in the record of a ring that its keys are used in a table."""
@@ -147,10 +202,15 @@ class Keys:
         if key is not None:
             key.tables |= {table}
 
+    def note_copies(self, ring: Ring, key: Opened) -> Flow[None]:
+        """Note in the record of a ring that values are kept elsewhere under a key of it, so that it is not retired."""
+        yield from self.keyring.change(ring, copying(str(UUID(bytes=key.version))))
+        key.copied = True
+
     def fetch_version(self, ring: Ring, version: bytes) -> Flow[None]:
         """Fetch the key of a version. Raises: KeyUnavailable, KeyDisabled."""
         place = ring, version
-        if self.clock() < self._unknown.get(place, 0.0):
+        if self._unknown.get(place):
             raise unavailable(ring, version)
         known = self._versions.get(place)
         if known is None or self.clock() >= known.until:
@@ -159,30 +219,43 @@ class Keys:
     def _alone(self, place: Any, known: Callable[[], Opened | None], load: Callable[[], Flow[None]]) -> Flow[None]:
         """Run what loads a key, unless another flow does: then wait for that one, and share its end."""
         began = self.clock()
-        gate = self._gates.setdefault(place, Limiter(1))
+        gate = self._gate(place)
         try:
             with (yield Acquire(gate, timeout=PATIENCE)):
                 key = known()
                 if key is not None and self.clock() < key.until:
                     return
-                when, error = self._failed.get(place, (0.0, None))
-                if error is not None and when >= began and self.clock() < when + FAILED:
-                    raise error
+                failed = self._failed.get(place)
+                if failed is not None and failed[0] >= began:
+                    raise failed[1]
                 self.fetches += 1
                 try:
                     yield from load()
                 except KeyUnavailable as unavailable_now:
                     if not self._prolonged(key):
-                        self._failed[place] = self.clock(), unavailable_now
+                        self._failed.put(place, (self.clock(), unavailable_now), FAILED)
                         raise
                 except KeyDisabled as disabled:
                     self.forget(place[0] if isinstance(place[0], Ring) else place)
-                    self._failed[place] = self.clock(), disabled
+                    self._failed.put(place, (self.clock(), disabled), FAILED)
                     raise
                 else:
-                    self._failed.pop(place, None)
+                    self._failed.drop(lambda one: one == place)
         except PoolTimeout as error:
             raise KeyUnavailable(f"a key was waited for longer than {PATIENCE:g} s") from error
+
+    def _gate(self, place: Any) -> Limiter:
+        """The gate of a place, which lasts as long as a flow has it."""
+        gate = self._gates.get(place)
+        if gate is None:
+            gate = self._gates.setdefault(place, Limiter(1))
+        return gate
+
+    def _allowance(self, what: Any) -> Allowance:
+        """How many look-ups in vain are allowed still: of subjects of a ring, or of rings."""
+        found = self._absent.get(what) or Allowance(IN_VAIN, self._now)
+        self._absent.put(what, found, 3600.0)
+        return found
 
     def _prolonged(self, key: Opened | None) -> bool:
         """Whether a key that was opened before may go on being used while the provider does not answer."""
@@ -192,39 +265,66 @@ class Keys:
         key.until = min(now + _AGAIN, key.last)
         return True
 
-    def _load_active(self, ring: Ring) -> Flow[None]:
-        pointer = yield from self.keyring.active(ring)
+    def _load_active(self, ring: Ring, *, make: bool) -> Flow[None]:
+        pointer = yield from self.keyring.active(ring, make=make)
+        if pointer is None:  # who asks again is told so
+            self._unknown.put(ring, True, MOMENT)
+            return
+        self._lists.put(ring, pointer.versions, LISTED)
         known = yield from self._opened(ring, pointer.version)
         known.other = None if pointer.other is None else (yield from self._opened(ring, pointer.other))
         known.moves_at, known.complete, known.tables = pointer.moves_at, pointer.complete, pointer.tables
+        known.copied = known.copied or pointer.copied
+        self._bound(self._active)
         self._active[ring] = known
+        self.hold(ring, known)
 
     def _opened(self, ring: Ring, version: bytes) -> Flow[Opened]:
         known = self._versions.get((ring, version))
         if known is None or self.clock() >= known.until:
-            branch = yield from self.keyring.version(ring, version)
+            branch, _ = yield from self.keyring.version(ring, version)
             if branch is None:
                 raise unavailable(ring, version)
             known = self._keep(ring, version, branch)
         return known
 
     def _load_version(self, ring: Ring, version: bytes) -> Flow[None]:
-        now = self.clock()
-        if now < self._asked.get(ring, 0.0) and self._unknown:
-            raise unavailable(ring, version)
-        branch = yield from self.keyring.version(ring, version)
+        """Load the key of a version. Those that the record of the ring does not name cost one look in a second."""
+        if version not in (self._lists.get(ring) or ()):
+            gate = self._gate(("versions", ring))
+            with (yield Acquire(gate, timeout=PATIENCE)):
+                if version not in (self._lists.get(ring) or ()):
+                    yield from self._look(ring, version)
+                    return
+        yield from self._look(ring, version, listed=True)
+
+    def _look(self, ring: Ring, version: bytes, *, listed: bool = False) -> Flow[None]:
+        rings = self._allowance("rings")
+        known = self._lists.get(ring) is not None
+        if not listed:
+            if self._asked.get(ring) or (not known and rings.is_used_up):
+                self._unknown.put((ring, version), True, FAILED)
+                raise unavailable(ring, version)
+            self._asked.put(ring, True, 1.0)
+        branch, versions = yield from self.keyring.version(ring, version)
+        if versions:
+            self._lists.put(ring, versions, LISTED)
+        elif branch is None and not known:
+            rings.take()  # whoever forges the names of tenants is answered as seldom
         if branch is None:
-            self._bound(self._unknown)
-            self._unknown[ring, version] = now + UNKNOWN
-            self._asked[ring] = now + 1.0  # versions that nobody has made cost one request in a second
+            self._unknown.put((ring, version), True, UNKNOWN)
             raise unavailable(ring, version)
+        if not listed:
+            self._asked.drop(lambda one: one == ring)  # it was none that somebody has made up
         self._keep(ring, version, branch)
 
     def _keep(self, ring: Ring, version: bytes, branch: bytes, subject: str | None = None) -> Opened:
         now = self.clock()
         key = Opened(version, BranchKey(branch), now + self._ttl, now + self._ttl + self._grace)
         self._bound(self._versions)
-        self._versions[ring, version if subject is None else subject] = key
+        place = ring, version if subject is None else subject
+        self._versions[place] = key
+        self.hold(place, key)
         return key
 
     def _bound(self, kept: dict[Any, Any]) -> None:
@@ -249,12 +349,50 @@ class Keys:
         """Let go of all keys of a ring."""
         self.generation += 1
         self._active.pop(ring, None)
-        for failed in [
-            place for place in self._failed if place == ring or (isinstance(place, tuple) and ring in place)
-        ]:
-            self._failed.pop(failed, None)
+
+        def is_of_it(place: Any) -> bool:
+            return bool(place == ring or place[0] == ring)
+
+        for known in (self._failed, self._held, self._lists):
+            known.drop(is_of_it)
         for place in [place for place in self._versions if place[0] == ring]:
             del self._versions[place]
+
+
+class Need(NamedTuple):
+    """A key that is needed: that of a version, of a subject (its bytes), or, where ``what`` is None, the one in use."""
+
+    ring: Ring
+    what: bytes | None = None
+    is_subject: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is only asked what is known of a ring, of which there may be nothing."""
+        return self.what is None
+
+    def of(self, keys: Keys) -> Opened:
+        """The key, which is not made. Raises: NotReady, KeyUnavailable, KeyDisabled."""
+        if self.what is None:
+            return keys.active(self.ring, make=False)
+        if self.is_subject:
+            return keys.subject(self.ring, self.what, make=False)
+        return keys.of_version(self.ring, self.what)
+
+    def hold(self, keys: Keys, found: Opened | EncryptionError) -> None:
+        """Let what was found be the answer for a moment."""
+        if self.what is None:
+            keys.hold(self.ring, found)
+        elif not self.is_subject:
+            keys.hold((self.ring, self.what), found)
+        else:
+            with suppress(KeyDisabled, KeyUnavailable):  # then nothing of the ring's subjects is there
+                keys.hold((self.ring, keys.name_of_subject(self.ring, self.what)), found)
+
+
+def no_key(ring: Ring) -> KeyUnavailable:
+    """The error for a ring that has no key, where none is made."""
+    return KeyUnavailable(f"the ring {ring.name} has no key", version="")
 
 
 def unavailable(ring: Ring, version: bytes) -> KeyUnavailable:

@@ -8,9 +8,23 @@ from hashlib import sha256
 from typing import Any, Final, Literal
 
 from dynamorm.effects import Flow
-from dynamorm.errors import AccessDenied, ClientError, ConfigError, DynamORMError, KeyDisabled, KeyUnavailable
+from dynamorm.errors import ClientError, ConfigError, DynamORMError, KeyDisabled, KeyUnavailable
 from dynamorm.plugin import OfOneProcess
 
+DISABLED: Final = frozenset(
+    {
+        "DisabledException",
+        "KMSInvalidStateException",
+        "NotFoundException",
+        "InvalidCiphertextException",
+        "IncorrectKeyException",
+        "InvalidKeyUsageException",
+    }
+)
+"""The refusals that say something of the key itself: it is disabled, pending deletion, gone, or not the one that has wrapped.
+
+Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
+"""
 GRACE: Final = 900.0
 """The longest time for which a key is used while the service does not answer, in seconds."""
 
@@ -119,29 +133,38 @@ class KMSProvider(OfOneProcess):
             answer: dict[str, Any] = yield from self._service.call(
                 operation, {"KeyId": self._arns.get(key_id, key_id), **request}
             )
-        except (AccessDenied, ClientError) as error:
-            code = error.code
-            failed = lambda: KeyDisabled(f"KMS refused {operation}: {code}")  # noqa: E731 - raised without the first one in sight
         except DynamORMError as error:
-            text = error.message
-            failed = lambda: KeyUnavailable(text)  # noqa: E731 - as above
+            code, text = error.code, error.message
+            if isinstance(error, ClientError) and code in DISABLED:
+                failed = lambda: KeyDisabled(f"KMS refused {operation}: {code}")  # noqa: E731 - raised without the first one in sight
+            else:  # of the key it says nothing: it may be had again once the way, the credentials or the policy are right
+                failed = lambda: KeyUnavailable(f"KMS gave no key by {operation}: {text}")  # noqa: E731 - as above
         else:
             self._pin(key_id, answer)
             return answer
         raise failed()
 
     def _pin(self, key_id: str, answer: dict[str, Any]) -> None:
-        """Note which key has answered first, and refuse another one. Raises: KeyDisabled."""
+        """Note which key has answered first, and refuse another one. Raises: KeyDisabled; KeyUnavailable where none is named."""
         arn = answer.get("KeyId")
-        if key_id.startswith("arn:") and ":key/" in key_id:
-            self._arns.setdefault(key_id, key_id)
-        elif isinstance(arn, str):
-            self._arns.setdefault(key_id, arn)
-        if arn != self._arns.get(key_id):
+        if not isinstance(arn, str) or not arn.startswith("arn:") or ":key/" not in arn:
+            raise KeyUnavailable(
+                "the answer of KMS does not name its key by an ARN (KeyId), so that nobody knows whose it is"
+            )
+        if arn != self._arns.get(key_id, arn) or not _may_be(key_id, arn):
             raise KeyDisabled("another key of KMS has answered than the one that this provider was made with")
+        self._arns[key_id] = arn
 
     def __repr__(self) -> str:
         return f"KMSProvider({self._key_id!r})" if isinstance(self._key_id, str) else "KMSProvider(<of each tenant>)"
+
+
+def _may_be(key_id: str, arn: str) -> bool:
+    """Whether the key with this ARN may be the one that is meant: an alias does not tell more than its Region and account."""
+    if key_id.startswith("arn:"):
+        whose, _, name = key_id.rpartition(":")
+        return arn == key_id if name.startswith("key/") else arn.rpartition(":")[0] == whose
+    return key_id.startswith("alias/") or arn.endswith(f":key/{key_id}")
 
 
 def _check(key_id: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
@@ -18,7 +18,7 @@ from .keys import Keys
 from .options import Encrypted, is_encrypted, is_protected
 from .provider import KeyProvider
 from .records import NoRecords, OwnKeys, is_record, shares_records
-from .rotation import KeyActions
+from .rewriting.rotation import KeyActions
 from .seal import ItemSeal
 from .secret import Ephemeral
 from .undecryptable import lasts
@@ -206,6 +206,7 @@ class Opening(ReadRule):
 
     def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
         """See `dynamorm.plugin.ReadRule`. What is no envelope is told where it is decoded."""
+        needs: dict[Any, bool] = {}  # whether what cannot be had is marked
         for item in items:
             attributes = item.attributes
             if is_record(text_of(attributes.get(self._key_names[0]))):
@@ -214,29 +215,31 @@ class Opening(ReadRule):
             for field in self._fields:
                 stored = attributes.get(field.attribute)
                 if stored is not None and "NULL" not in stored:
-                    yield from _made_ready(partial(field.ready, stored, place), marks=field.marks)
-            for ready in () if self._seal is None else self._seal.readiness(attributes, place):
-                yield from _made_ready(ready, marks=True)  # the check tells what it means where a key is gone
+                    with suppress(TamperedCiphertext, ValueError, TypeError):
+                        for need in field.needs(stored, place):
+                            needs[need] = needs.get(need, True) and (field.marks or need.is_asked)
+            for need in () if self._seal is None else self._seal.needs(attributes, place):
+                needs.setdefault(need, True)  # the check tells what it means where a key is gone
+        keys, found = self._plugin.keys, {}
+        for need, marks in needs.items():
+            found[need] = yield from _obtained(keys, need, marks=marks)
+        for need, one in found.items():  # an answer may need more keys than are kept, and for longer
+            need.hold(keys, one)
 
 
-def _made_ready(ready: Callable[[], object], *, marks: bool) -> Flow[None]:
-    """Fetch what something needs. Where it is marked that it cannot be opened, that is told later."""
+def _obtained(keys: Keys, need: Any, *, marks: bool) -> Flow[Any]:
+    """What is needed, or why it cannot be had, where that is marked. Raises: KeyUnavailable, KeyDisabled."""
+    missing: NotReady | None = None
     for _ in range(8):  # what was fetched may end before it is looked at
         try:
-            ready()
+            if missing is not None:
+                yield from missing.flow()
+            return need.of(keys)
         except NotReady as waiting:
             missing = waiting
-        except (TamperedCiphertext, ValueError, TypeError):
-            return
         except (KeyDisabled, KeyUnavailable) as error:
             if marks and lasts(error):
-                return
+                return error
             raise
-        else:
-            return
-        try:
-            yield from missing.flow()
-        except (KeyDisabled, KeyUnavailable) as error:
-            if marks and lasts(error):
-                return
-            raise
+    assert missing is not None  # or it was there
+    raise KeyUnavailable(f"{missing.name} ended each time before it could be used")

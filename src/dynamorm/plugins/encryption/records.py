@@ -113,6 +113,7 @@ def record_of(home: Home) -> type[Any]:
             "since": attr(name="_since", default=None),
             "complete": attr(name="_complete", default_factory=dict),
             "tables": attr(name="_tables", default_factory=list),
+            "copied": attr(name="_copied", default_factory=list),
             "position": attr(name="_position", default=None),
             "changed": version(name="_revision"),
         }
@@ -128,6 +129,7 @@ def record_of(home: Home) -> type[Any]:
             "since": Attr[int | None],
             "complete": Attr[dict[str, int]],
             "tables": Attr[list[str]],
+            "copied": Attr[list[str]],
             "position": Attr[bytes | None],
             "changed": Attr[int],
         }

@@ -22,10 +22,11 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dynamorm.effects import Flow
-from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, TamperedCiphertext
+from dynamorm.errors import KeyDisabled, KeyUnavailable, TamperedCiphertext
 from dynamorm.plugin import NotReady, PlacedItem
 
 from .envelope import framed, key_frame, tampered
+from .keys import Need
 from .undecryptable import lasts
 from .values import bytes_of, is_envelope, to_bytes
 
@@ -42,9 +43,6 @@ SEAL: Final = "_seal"
 SEALED: Final = "_sealed"
 _VERSION: Final = b"\x01"
 _DIGEST: Final = 16
-_MOMENT: Final = 2.0
-"""Seconds between the fetching of a key and the checking of what needs it."""
-_MOST: Final = 1024
 Wires = Mapping[str, "dict[str, Any] | None"]
 
 
@@ -56,7 +54,7 @@ class ItemSeal(PlacedItem):
         self._version = version
         self._keys = keys
         self._rings: dict[str, list[EncryptedField]] = {}
-        self._gone: dict[tuple[Ring, bytes], tuple[float, EncryptionError]] = {}
+        self._by_attribute: dict[tuple[str, str], EncryptedField] = {}
         self.names: tuple[str, ...] = ()
         self.dependent: set[str] = set()
         """Attributes that are not sealed, and whose form depends on another attribute of the item."""
@@ -64,6 +62,7 @@ class ItemSeal(PlacedItem):
     def add(self, field: EncryptedField) -> None:
         """Let the values of a field be sealed."""
         self._rings.setdefault(field.option.ring, []).append(field)
+        self._by_attribute[field.option.ring, field.attribute] = field
         self.names = (SEAL, SEALED)
 
     @property
@@ -150,9 +149,6 @@ class ItemSeal(PlacedItem):
         try:
             return self._keys.of_version(ring, version)
         except NotReady as waiting:
-            until, error = self._gone.get((ring, version), (0.0, None))
-            if error is not None and self._keys.clock() < until:
-                raise error from None
             raise NotReady(waiting.name, partial(self._fetched, ring, version, waiting.flow)) from None
 
     def _fetched(self, ring: Ring, version: bytes, flow: Callable[[], Flow[None]]) -> Flow[None]:
@@ -162,9 +158,7 @@ class ItemSeal(PlacedItem):
         except (KeyDisabled, KeyUnavailable) as error:
             if not lasts(error):
                 raise
-            if len(self._gone) >= _MOST:
-                self._gone.clear()
-            self._gone[ring, version] = self._keys.clock() + _MOMENT, error
+            self._keys.hold((ring, version), error)
 
     def _check_section(self, ring: str, section: Section, key: Opened, attributes: Wires, place: Any) -> None:
         field = self._rings[ring][0]
@@ -182,14 +176,14 @@ class ItemSeal(PlacedItem):
 
     def _is_marked(self, ring: str, name: str, wire: dict[str, Any] | None, place: Any) -> bool:
         """Whether an attribute that is not the sealed one opens in no case, and its field says that this is marked."""
-        field = next((one for one in self._rings[ring] if one.attribute == name), None)
+        field = self._by_attribute.get((ring, name))
         return field is not None and wire is not None and field.marks and not field.opens(wire, place)
 
-    def readiness(self, attributes: Wires, place: Any) -> list[Callable[[], object]]:
-        """Functions that look whether the parts of the seal could be checked now. Each raises NotReady, KeyUnavailable, KeyDisabled."""
+    def needs(self, attributes: Wires, place: Any) -> list[Need]:
+        """The keys with which the parts of the seal are checked."""
         sections = sections_of(attributes) or {}
         return [
-            partial(self._opened, fields[0].ring(place), sections[ring].version)
+            Need(fields[0].ring(place), sections[ring].version)
             for ring, fields in self._rings.items()
             if ring in sections
         ]

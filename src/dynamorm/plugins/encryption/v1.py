@@ -10,14 +10,16 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dynamorm.effects import Flow
+from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable
 from dynamorm.plugin import NotReady
 
+from .bounds import Remembered
 from .envelope import Envelopes, tampered
 from .keyring import checked_key
-from .keys import Keys
+from .keys import MANY, MOMENT, Keys
 
 MEMBERS: Final = frozenset({"v", "edk", "nonce", "ct"})
 PREFIXES: Final = ("theorydb", "dynamorm")
@@ -42,6 +44,7 @@ class V1:
         self._keys = keys
         self._envelopes = envelopes
         self._opened: dict[bytes, tuple[bytes, float]] = {}
+        self._held: Remembered[bytes, bytes | EncryptionError] = Remembered(MANY, lambda: keys.clock())  # noqa: PLW0108 - it may be another one later
         self._own: tuple[bytes, bytes, float] | None = None
 
     def seal(self, attribute: str, prefix: str, wire: dict[str, Any], *, nonce: bytes = b"") -> dict[str, Any]:
@@ -70,7 +73,16 @@ class V1:
         known = self._opened.get(edk)
         if known is not None and self._keys.clock() < known[1]:
             return known[0]
+        held = self._held.get(edk)
+        if isinstance(held, (KeyDisabled, KeyUnavailable)):
+            raise type(held)(held.message, version=held.version)
+        if isinstance(held, bytes):
+            return held
         raise NotReady("a data key", lambda: self._fetch(edk))
+
+    def hold(self, edk: bytes, found: bytes | EncryptionError) -> None:
+        """Let what was found be the answer for a moment."""
+        self._held.put(edk, found, MOMENT)
 
     def _fetch(self, edk: bytes) -> Flow[None]:
         provider = self._keys.keyring.provider
@@ -86,6 +98,25 @@ class V1:
         while len(self._opened) >= self._keys.keyring.provider.max_keys:
             self._opened.pop(next(iter(self._opened)), None)
         self._opened[edk] = key, self._keys.until()
+        self.hold(edk, key)
+
+
+class V1Need(NamedTuple):
+    """A data key that is needed: as `dynamorm.plugins.encryption.keys.Need`."""
+
+    v1: V1
+    edk: bytes
+    is_asked: bool = False
+
+    def of(self, keys: Keys) -> bytes:
+        """The data key. Raises: NotReady, KeyUnavailable, KeyDisabled."""
+        del keys
+        return self.v1.key_of(self.edk)
+
+    def hold(self, keys: Keys, found: bytes | EncryptionError) -> None:
+        """See `V1.hold`."""
+        del keys
+        self.v1.hold(self.edk, found)
 
 
 def parts_of(members: Any) -> tuple[bytes, bytes, bytes]:

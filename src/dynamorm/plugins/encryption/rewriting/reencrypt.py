@@ -18,15 +18,15 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, EncryptionError, KeyDisabled, KeyUnavailable
 from dynamorm.plugin import NotReady, family_of
 
-from .envelope import framed, version_of
-from .keyring import LATEST, marks
-from .records import ACTIVE, Ring, is_record
-from .undecryptable import lasts
-from .values import Read, bytes_of, is_envelope, text_of
+from ..envelope import framed, version_of
+from ..keyring import LATEST, marks
+from ..records import ACTIVE, Ring, is_record
+from ..undecryptable import lasts
+from ..values import Read, bytes_of, is_envelope, text_of
 
 if TYPE_CHECKING:
-    from .fields import EncryptedField
-    from .plugin import EncryptionPlugin
+    from ..fields import EncryptedField
+    from ..plugin import EncryptionPlugin
 
 TRIES: Final = 8
 _READY: Final = 100

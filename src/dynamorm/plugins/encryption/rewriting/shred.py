@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
 
-from .keyring import DISABLED, ENABLED, LATEST, SHREDDED, Keyring
-from .records import ACTIVE, Ring
-from .values import to_bytes
+from ..keyring import DISABLED, ENABLED, LATEST, SHREDDED, Keyring
+from ..records import ACTIVE, Ring
+from ..values import to_bytes
 
 if TYPE_CHECKING:
-    from .fields import EncryptedField
-    from .plugin import EncryptionPlugin
+    from ..fields import EncryptedField
+    from ..plugin import EncryptionPlugin
 
 BACKUPS: Final = timedelta(days=35)
 """For how long a table can be restored to a former moment.

@@ -11,16 +11,16 @@ from dynamorm import schema_of
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
 
-from .keyring import LATEST
-from .records import ACTIVE, Ring
+from ..keyring import LATEST
+from ..records import ACTIVE, Ring
+from ..seal import SEAL
+from ..values import bytes_of, is_envelope
 from .reencrypt import Pass, ReencryptProgress, Wires
-from .seal import SEAL
 from .shred import shredded
-from .values import bytes_of, is_envelope
 
 if TYPE_CHECKING:
-    from .fields import EncryptedField
-    from .plugin import EncryptionPlugin
+    from ..fields import EncryptedField
+    from ..plugin import EncryptionPlugin
 
 
 class RotationReport(NamedTuple):
@@ -138,6 +138,11 @@ class KeyActions:
             found = True
             if version == (pointer.other if of_blind else pointer.key_version) or (of_blind and pointer.other is None):
                 raise ConfigError(f"this key of the ring {name} is the one in use: rotate the ring before")
+            if version in pointer.copied:
+                raise ConfigError(
+                    f"values in records of an audit trail lie under this key of the ring {name}, and records are never written"
+                    " anew: nothing new is encrypted with it since the rotation, and it goes with its tenant"
+                )
             since = (pointer.rotated or 0) + LATEST
             if keys.keyring.seconds() < since:
                 raise ConfigError(
