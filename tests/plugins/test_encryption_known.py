@@ -28,17 +28,17 @@ def tenants(plugged, key, face_kind):
 
     db = plugged(Tenancy(), EncryptionPlugin(Provider()))
     db.tables.create(Own)
-    return Own, db.with_tenant("mine"), db.all_tenants(reason="a test of all of them")
+    return Own, db.with_tenant("mine"), db.all_tenants(reason="a test of all of them"), db
 
 
 def test_an_update_by_key_of_all_tenants_takes_the_tenant_from_the_item(tenants):
-    Own, mine, everybody = tenants
+    Own, mine, everybody, db = tenants
     mine.create(Own(id="a", number="1"))
     everybody.update(Own, "a", Own.number.set("2"), Own.name.set("n"), condition=Own.tenant == "mine")
     found = mine.get(Own, "a")
     assert (found.number, found.name) == ("2", "n")
     mine.create(Own(id="same", number="2"))
-    assert stored(mine, Own, "a")["_bi_number"] == stored(mine, Own, "same")["_bi_number"]
+    assert stored(db, Own, "a")["_bi_number"] == stored(db, Own, "same")["_bi_number"]
     with everybody.transaction() as tx:
         tx.update(Own, "a", Own.number.set("3"), condition=Own.tenant == "mine")
     loaded = everybody.get(Own, "a")
@@ -52,13 +52,13 @@ def test_an_update_by_key_of_all_tenants_takes_the_tenant_from_the_item(tenants)
 
 
 def test_an_upsert_of_all_tenants_takes_the_tenant_that_it_is_given(tenants):
-    Own, mine, everybody = tenants
+    Own, mine, everybody, _db = tenants
     everybody.upsert(Own(id="b", tenant="mine"), Own.number.set("5"))
     assert mine.get(Own, "b").number == "5"
 
 
 def test_nobody_knows_the_tenant_of_an_item_that_is_not_there(tenants):
-    Own, mine, everybody = tenants
+    Own, mine, everybody, _db = tenants
     with pytest.raises((TenantRequired, DynamORMError)) as refused:
         everybody.update(Own, "none", Own.number.set("5"), condition=Own.tenant == "mine")
     assert refused.value.outcome == "NOT_APPLIED"
@@ -66,7 +66,7 @@ def test_nobody_knows_the_tenant_of_an_item_that_is_not_there(tenants):
 
 
 def test_an_update_in_the_view_of_a_tenant_reads_nothing(tenants, key):
-    Own, mine, _ = tenants
+    Own, mine, _, _ = tenants
     mine.create(Own(id="a", number="1"))
     mine.update(Own, "a", Own.number.set("2"))
     plan = mine._session.plan(Own)
