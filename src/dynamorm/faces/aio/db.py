@@ -341,7 +341,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        return await self._io.run(self._session.verbs.unique_flows.find(self._session, model, values))
+        flow = self._session.verbs.unique_flows.find(self._session, model, values)
+        values = {}  # this frame runs on, and is shown with an error
+        return await self._io.run(flow)
 
     async def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None

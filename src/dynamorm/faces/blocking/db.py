@@ -338,7 +338,9 @@ class DB(Shipped):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        return self._io.run(self._session.verbs.unique_flows.find(self._session, model, values))
+        flow = self._session.verbs.unique_flows.find(self._session, model, values)
+        values = {}  # this frame runs on, and is shown with an error
+        return self._io.run(flow)
 
     def repair_unique(
         self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None

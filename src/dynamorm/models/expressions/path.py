@@ -311,7 +311,8 @@ class Path(Holds[T]):
         if added_to is not None and not isinstance(value, type):
             found: Update = added_to(self)
             return found
-        raise refuse(self, f"add() needs a number, or a set such as {{'x'}}; got {type(value).__name__}")
+        given, value = type(value).__name__, None  # no frame holds what an error does not tell
+        raise refuse(self, f"add() needs a number, or a set such as {{'x'}}; got {given}")
 
     @overload
     def delete(self: Holds[builtins.set[U] | None], value: AbstractSet[U]) -> Update: ...

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
-from dynamorm.errors import ValidationError
+from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.models.schema.placed import NotReady
 from dynamorm.ops.reads.items import key_from_parts
 from dynamorm.ops.writes.finish import others
@@ -20,6 +20,7 @@ from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.ops.writes.write import MustRead, Write
+from dynamorm.wire.redaction import without_locals
 
 from .check import check_write
 from .delete import delete_write
@@ -154,6 +155,9 @@ class OpenTransaction:
             if isinstance(unread, MustRead) and not unread.other:
                 raise unread.told() from None
             write = _Late(self._context, build, args, options)
+        except DynamORMError as error:  # of no verb that ends, of which plugins are told
+            without_locals(error)
+            raise
         if not self._open:
             state = "its block has ended" if self._started else "its block has not begun"
             raise ValidationError(

@@ -20,7 +20,7 @@ from dynamorm.errors import (
     OutcomeUnknown,
 )
 from dynamorm.log import logger
-from dynamorm.plugin import NotReady
+from dynamorm.plugin import NotReady, without_locals
 
 from .config import BatchConfig, checked
 from .keeping import Kept, is_last_word, kept_for
@@ -197,9 +197,13 @@ class Work:
             try:
                 return self.items.put(obj)
             except NotReady as waiting:
+                without_locals(waiting)  # of no verb that ends, of which plugins are told
                 if (waited := waited + 1) > FETCHES:
                     raise
                 missing = waiting
+            except DynamORMError as error:
+                without_locals(error)
+                raise
             yield from missing.flow()
 
     def replaying(self) -> Flow[None]:

@@ -14,7 +14,7 @@ from dynamorm.errors import ModelError, ValidationError
 
 from .envelope import framed
 from .options import Encrypted
-from .values import to_bytes
+from .values import bytes_to_seal
 
 if TYPE_CHECKING:
     from .keys import Opened
@@ -50,7 +50,7 @@ class BlindIndex:
 
     def values(self, wire: dict[str, Any], key: Opened, now: float) -> list[bytes]:
         """The hash of a value, that which is current first; two while a new key of the index takes the place of the old one."""
-        canonical = to_bytes(self.normal(wire))
+        canonical = bytes_to_seal(self.normal(wire), self._where)
         data = self._start + framed(canonical[:1], canonical[1:])
         found = [self._cut(key.branch.expand(data))]
         if key.other is not None:

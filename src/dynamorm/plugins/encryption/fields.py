@@ -18,7 +18,7 @@ from .options import SEALED, Encrypted
 from .records import Home, Ring
 from .undecryptable import Undecryptable, lasts
 from .v1 import V1, V1Need, parts_of
-from .values import Read, from_bytes, is_envelope, to_bytes
+from .values import Read, bytes_to_seal, from_bytes, is_envelope, to_bytes
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
@@ -163,7 +163,7 @@ class EncryptedField(PlacedField):
                 tenant.active = active
             key = active
         bound = tenant.prefix + key_frame(place.key) + self._framed_attribute
-        return {"B": self._envelopes.seal(key.branch, key.version, bound, to_bytes(wire))}
+        return {"B": self._envelopes.seal(key.branch, key.version, bound, bytes_to_seal(wire, self.where))}
 
     def _note(self, tenant: _Tenant, ring: Ring, key: Opened) -> None:
         """Let the record of a ring that several tables share name this one, before anything is stored. Raises: NotReady."""
@@ -278,7 +278,7 @@ class EncryptedField(PlacedField):
                     partial(self._keys.note_copies, tenant.ring, key),
                 )
         bound = self._bound_elsewhere(tenant, place, purpose, name)
-        sealed = self._envelopes.seal(key.branch, key.version, bound, to_bytes(wire))
+        sealed = self._envelopes.seal(key.branch, key.version, bound, bytes_to_seal(wire, self.where))
         return COPY + bytes((len(name),)) + name + sealed
 
     def from_elsewhere(self, data: bytes, place: Place, purpose: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
-from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule, family_of
+from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule, family_of, without_locals
 
 from .envelope import Envelopes
 from .fields import EncryptedField
@@ -74,6 +74,12 @@ class EncryptionPlugin(OfOneProcess):
         closed = getattr(self.provider, "closed", None)
         if closed is not None:
             closed()
+
+    def ended(self, operation: Any, error: BaseException | None) -> None:
+        """See `dynamorm.plugin`. Where a verb has failed, no variable of our frames shows a protected value."""
+        del operation
+        if error is not None and self.fields:
+            without_locals(error)
 
     def field(self, schema: Any, field: Any) -> PlacedField | None:
         """See `dynamorm.plugin`. Raises: ModelError."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec.json import decode, encode
 
+from dynamorm.errors import ValidationError
 from dynamorm.plugin import key_part
 
 from .envelope import MAGIC, tampered
@@ -44,6 +45,15 @@ def _canonical(wire: dict[str, Any]) -> dict[str, Any]:
     if tag == "B" and value.__class__ is not str:
         return {tag: b64encode(value).decode()}
     return wire
+
+
+def bytes_to_seal(wire: dict[str, Any], where: str) -> bytes:
+    """The canonical bytes of a value of a field. Raises: ValidationError for text that is not Unicode, which has none."""
+    try:
+        return to_bytes(wire)
+    except UnicodeEncodeError:  # the exception would hold the text, so it is not passed on
+        pass
+    raise ValidationError(f"{where} holds text that is not valid Unicode", field=where.rpartition(".")[2])
 
 
 def from_bytes(data: bytes) -> dict[str, Any]:
