@@ -44,7 +44,7 @@ class Remembered(Generic[K, T]):
 
 
 class Allowance:
-    """So many things at once, and ``each`` second one more."""
+    """So many things at once, and ``each`` more in a second."""
 
     def __init__(self, most: int, clock: Callable[[], float], each: float = 1.0) -> None:
         self._most = float(most)
@@ -56,11 +56,14 @@ class Allowance:
     @property
     def is_used_up(self) -> bool:
         """Whether nothing is left now."""
-        now = self._clock()
-        self._left = min(self._most, self._left + max(now - self._at, 0.0) * self._each)
-        self._at = now
-        return self._left < 1
+        return self._now() < 1
 
     def take(self) -> None:
         """Use one."""
-        self._left = max(self._left - 1, 0.0)
+        self._left = max(self._now() - 1, 0.0)
+
+    def _now(self) -> float:
+        now = self._clock()
+        self._left = min(self._most, self._left + max(now - self._at, 0.0) * self._each)
+        self._at = now
+        return self._left

@@ -29,8 +29,9 @@ MOMENT: Final = 2.0
 """Seconds for which what was fetched is there for whom it was fetched."""
 LISTED: Final = 3600.0
 IN_VAIN: Final = 10
-"""Look-ups in vain at once: of subjects of one ring, of rings. One more is allowed each second."""
+"""Look-ups in vain, at once, of the subjects of one ring; one more is allowed each second. Of rings ten times as many."""
 MANY: Final = 20_000
+RINGS: Final = "rings"
 _AGAIN: Final = 10.0
 _MANY: Final = 100
 """Keys that were asked for before anything is said of how many were fetched."""
@@ -253,7 +254,10 @@ class Keys:
 
     def _allowance(self, what: Any) -> Allowance:
         """How many look-ups in vain are allowed still: of subjects of a ring, or of rings."""
-        found = self._absent.get(what) or Allowance(IN_VAIN, self._now)
+        found = self._absent.get(what)
+        if found is None:
+            many = 10 if what == RINGS else 1
+            found = Allowance(IN_VAIN * many, self._now, many)
         self._absent.put(what, found, 3600.0)
         return found
 
@@ -299,7 +303,7 @@ class Keys:
         yield from self._look(ring, version, listed=True)
 
     def _look(self, ring: Ring, version: bytes, *, listed: bool = False) -> Flow[None]:
-        rings = self._allowance("rings")
+        rings = self._allowance(RINGS)
         known = self._lists.get(ring) is not None
         if not listed:
             if self._asked.get(ring) or (not known and rings.is_used_up):
