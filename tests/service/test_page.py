@@ -39,7 +39,7 @@ async def test_the_page_shows_a_life(shop):
     await shop.delivered()
     browser = await signed_in(shop)
     listed = (await shop.http.get("/", headers=browser)).text
-    assert f'<a href="/pay/{id}">{id}</a>' in listed
+    assert f'<a href="/pay/{id}"' in listed
     assert "125.00 EUR" in listed
     shown = (await shop.http.get(f"/pay/{id}", headers=browser)).text
     text = re.sub(r"<[^>]+>", " ", shown)

@@ -46,7 +46,7 @@ async def payments(request: Request, service: Serving) -> Response:
     if asking is None:
         return HTMLResponse(login_page(service.settings.demo_keys if service.settings.is_local else {}), headers=POLICY)
     newest = await asking.view.model(Payment).order_by("created_at", "desc").limit(20).all()
-    return HTMLResponse(list_page(asking.tenant, newest), headers=POLICY)
+    return HTMLResponse(list_page(asking.tenant, newest, plays=service.settings.is_local), headers=POLICY)
 
 
 @router.get("/pay/{id}")

@@ -37,12 +37,12 @@ def login_page(demo_keys: Mapping[str, str]) -> str:
     )
 
 
-def list_page(tenant: str, payments: Iterable[Payment]) -> str:
+def list_page(tenant: str, payments: Iterable[Payment], *, plays: bool) -> str:
     """The newest payments, and a form for a new one."""
     rows = [
         el(
             "tr",
-            el("td", el("a", one.id, href=f"/pay/{one.id}")),
+            el("td", el("a", f"{one.id[:12]}…", href=f"/pay/{one.id}", title=one.id)),
             el("td", one.order),
             el("td", _money(one.amount, one.currency), class_="number"),
             el("td", _state(one.status.value)),
@@ -50,7 +50,7 @@ def list_page(tenant: str, payments: Iterable[Payment]) -> str:
         )
         for one in payments
     ]
-    table = _table("Payment|Order|Amount|State|Created", rows, "No payment yet.", numbers=(2,))
+    table = _table("payments", "Payment|Order|Amount|State|Created", rows, "No payment yet.", numbers=(2,))
     form = el(
         "form",
         _field("Amount (minor units)", name="amount", value="12500", inputmode="numeric"),
@@ -67,7 +67,7 @@ def list_page(tenant: str, payments: Iterable[Payment]) -> str:
     charge = el("section", el("h2", "New charge"), form, said)
     return document(
         "Payments",
-        _top(tenant),
+        _top(tenant, plays=plays),
         el("main", charge, el("section", el("h2", "Payments"), table, id="live")),
     )
 
@@ -98,12 +98,17 @@ def life_page(tenant: str, life: Mapping[str, Any], *, plays: bool) -> str:
         id="live",
         class_="stack",
     )
-    return document(payment["id"], _top(tenant), el("main", live, el("div", id="said", class_="said", role="status")))
+    return document(
+        payment["id"], _top(tenant, plays=plays), el("main", live, el("div", id="said", class_="said", role="status"))
+    )
 
 
-def _top(tenant: str) -> Markup:
+def _top(tenant: str, *, plays: bool) -> Markup:
+    figures = el("a", "Figures", href="/play/dashboard") if plays else None
     out = el("form", el("button", "Sign out"), method="post", action="/session")
-    return el("header", el("a", "Payments", href="/", class_="brand"), el("span", tenant, class_="tenant"), out)
+    return el(
+        "header", el("a", "Payments", href="/", class_="brand"), el("span", tenant, class_="tenant"), figures, out
+    )
 
 
 def _field(label: str, **attributes: object) -> Markup:
@@ -154,7 +159,7 @@ def _postings(postings: list[Mapping[str, Any]]) -> Markup:
                     class_="first" if at == 0 else None,
                 )
             )
-    return _table("Posted|Account|Debit|Credit", rows, "Nothing is posted yet.", numbers=(2, 3))
+    return _table("postings", "Posted|Account|Debit|Credit", rows, "Nothing is posted yet.", numbers=(2, 3))
 
 
 def _audit(records: list[Mapping[str, Any]]) -> Markup:
@@ -162,7 +167,7 @@ def _audit(records: list[Mapping[str, Any]]) -> Markup:
         el(
             "li",
             el("b", f"{record['number']}. {record['what']}"),
-            el("span", f" by {record['by']}, {_time(record['at'])}", class_="quiet"),
+            el("span", f" by {record['by']}, ", _time(record["at"]), class_="quiet"),
             el("ul", *(_change(change) for change in record["changes"])),
         )
         for record in records
@@ -187,17 +192,19 @@ def _deliveries(deliveries: list[Mapping[str, Any]]) -> Markup:
         )
         for one in deliveries
     ]
-    return _table("Sent|Event|Attempt|Answer|Id", rows, "Nothing was delivered yet.", numbers=(2,))
+    return _table("deliveries", "Sent|Event|Try|Answer|Id", rows, "Nothing was delivered yet.", numbers=(2,))
 
 
-def _table(heads: str, rows: list[Markup], empty: str, *, numbers: tuple[int, ...] = ()) -> Markup:
+def _table(kind: str, heads: str, rows: list[Markup], empty: str, *, numbers: tuple[int, ...]) -> Markup:
     if not rows:
         return el("p", empty, class_="quiet")
     first = [
         el("th", name, scope="col", class_="number" if at in numbers else None)
         for at, name in enumerate(heads.split("|"))
     ]
-    return el("div", el("table", el("thead", el("tr", *first)), el("tbody", joined(*rows))), class_="scroll")
+    return el(
+        "div", el("table", el("thead", el("tr", *first)), el("tbody", joined(*rows)), class_=kind), class_="scroll"
+    )
 
 
 def _state(status: str) -> Markup:
@@ -208,5 +215,6 @@ def _money(cents: int, currency: str) -> str:
     return str(Money.minor(cents, currency))
 
 
-def _time(text: str) -> str:
-    return f"{text[:10]} {text[11:19]}"
+def _time(text: str) -> Markup:
+    """A time; small screens leave the day out."""
+    return joined(el("span", f"{text[:10]} ", class_="day"), text[11:19])
