@@ -60,7 +60,12 @@ def local(
     known = _secrets(place / "secrets.json")
     where: dict[str, Any] = {"engine": engine} if engine is not None else {"endpoint": endpoint}
     return Settings(
-        config=Presets.local_development(cursor_key=bytes.fromhex(known["cursor_key"]), **where, **options),
+        config=Presets.local_development(
+            cursor_key=bytes.fromhex(known["cursor_key"]),
+            idempotency_key=bytes.fromhex(known["idempotency_key"]),
+            **where,
+            **options,
+        ),
         keys=lambda: LocalKeyProvider(str(place / "encryption-keys")),
         audit_key=bytes.fromhex(known["audit_key"]),
         acquirer_secrets=(known["acquirer_secret"],),
@@ -73,11 +78,15 @@ def local(
 def production(environ: Mapping[str, str]) -> Settings:
     """Settings of a process on AWS: ``PAYMENTS_KMS_KEY``, ``PAYMENTS_AUDIT_KEY`` (hex), ``PAYMENTS_ACQUIRER_SECRETS``.
 
-    The rest is of the library: ``AWS_REGION``, ``DYNAMORM_CURSOR_KEY``, ``DYNAMORM_LICENSE``. Raises: KeyError, ConfigError.
+    The rest is of the library: ``AWS_REGION``, ``DYNAMORM_CURSOR_KEY``, ``DYNAMORM_IDEMPOTENCY_KEY``, ``DYNAMORM_LICENSE``. Raises:
+    KeyError, ConfigError.
     """
+    key_id = environ["PAYMENTS_KMS_KEY"]
     return Settings(
-        config=Presets.production(cursor_key=environ["DYNAMORM_CURSOR_KEY"]),
-        keys=lambda: KMSProvider(key_id=environ["PAYMENTS_KMS_KEY"]),
+        config=Presets.production(
+            cursor_key=environ["DYNAMORM_CURSOR_KEY"], idempotency_key=environ["DYNAMORM_IDEMPOTENCY_KEY"]
+        ),
+        keys=lambda: KMSProvider(key_id=key_id),
         audit_key=bytes.fromhex(environ["PAYMENTS_AUDIT_KEY"]),
         acquirer_secrets=tuple(environ["PAYMENTS_ACQUIRER_SECRETS"].split()),
         url=environ["PAYMENTS_URL"],
@@ -93,6 +102,7 @@ def _secrets(path: Path) -> dict[str, str]:
     """The secrets in a file, which is made by whoever comes first."""
     made = {
         "cursor_key": secrets.token_hex(32),
+        "idempotency_key": secrets.token_hex(32),  # a card number is a payload: nobody may find it by trying
         "audit_key": secrets.token_hex(32),
         "acquirer_secret": new_secret(),
         "acme": f"sk_{secrets.token_hex(32)}",
