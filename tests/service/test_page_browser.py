@@ -50,11 +50,13 @@ def answers(url):
 
 def test_a_payment_from_the_form_to_its_refund(chromium, url):
     def text(selector="body"):
-        return chromium.find_element("css selector", selector).text
+        """What an element shows; the page may replace it at any moment, so that it is asked for in one step."""
+        return chromium.execute_script(f"return document.querySelector('{selector}')?.innerText ?? ''")
 
     def press(label):
-        named = [one for one in chromium.find_elements("css selector", "button") if one.text.startswith(label)]
-        named[0].click()
+        """Press the button with this text, once it is there."""
+        found = "[...document.querySelectorAll('button')].find((one) => one.innerText.startsWith(arguments[0]))"
+        until(lambda: chromium.execute_script(f"const one = {found}; one?.click(); return Boolean(one)", label))
 
     screen(chromium, SHOWN)
     chromium.get(url)
@@ -65,8 +67,8 @@ def test_a_payment_from_the_form_to_its_refund(chromium, url):
     until(lambda: "201 authorized" in text("#said"))
     press("Send it again")
     until(lambda: "nothing was charged again" in text("#said"))
-    assert len(chromium.find_elements("css selector", "#live tbody tr")) == 1
-    chromium.find_element("css selector", "#said a").click()
+    assert chromium.execute_script("return document.querySelectorAll('#live tbody tr').length") == 1
+    chromium.execute_script("document.querySelector('#said a').click()")
     until(lambda: "Audit trail" in text())
     for label, state in (("Capture", "captured"), ("Settle", "settled"), ("Refund", "refunded")):
         press(label)
