@@ -28,9 +28,7 @@ def ask(clock):
         asked.CreateTable(
             **table("items", "id", types={"g": "S"}, on_global=[index("by-g", "g")], StreamSpecification=stream)
         )
-        asked.UpdateTimeToLive(
-            TableName="items", TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"}
-        )
+        asked.UpdateTimeToLive(TableName="items", TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"})
         yield asked
 
 
