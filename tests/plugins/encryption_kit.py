@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import os
+import uuid
 from typing import Any
 
 from dynamorm import Attr, Encrypted, Model, attr, partition_key, sort_key, version
 from dynamorm.effects import Call
+from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.envelope import framed
+from dynamorm.plugins.encryption.keyring import LATEST
 from dynamorm.plugins.encryption.local import LocalKeyProvider
 
 PAN = "4111111111111111"
@@ -109,6 +113,31 @@ class Provider:
         return plain if self.gives is None else self.gives
 
 
+class Wall:
+    """The time of the wall, which a test moves on."""
+
+    def __init__(self) -> None:
+        self.now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def on(self, seconds: float) -> None:
+        self.now += dt.timedelta(seconds=seconds)
+
+    def later(self) -> None:
+        """When nobody uses a former key any more."""
+        self.on(LATEST + 1)
+
+
+def version_in_use(db: Any, model: Any, at: str, *, blind: bool = False) -> str:
+    """The version of the key that is in use now for a field, or for its blind index."""
+    plugin = next(one for one in db.plugins if isinstance(one, EncryptionPlugin))
+    (field,) = [one for one in plugin.fields_of(model) if one.attribute == at]
+    ring = field.ring(type("Anywhere", (), {"scope": {}}))
+    return str(uuid.UUID(bytes=plugin.keys._active[ring.blind if blind else ring].version))
+
+
 class Keys:
     """``db.keys``, on either face."""
 
@@ -139,4 +168,6 @@ __all__ = [
     "RawCard",
     "RawMoved",
     "Records",
+    "Wall",
+    "version_in_use",
 ]

@@ -8,22 +8,8 @@ import pytest
 from dynamorm import Attr, Encrypted, Model, Tenant, attr, composite, partition_key, sort_key, version
 from dynamorm.errors import ConfigError, KeyDisabled
 from dynamorm.plugins import EncryptionPlugin, Tenancy
-from dynamorm.plugins.encryption.keyring import LATEST
 
-from .encryption_kit import Keys, Provider
-
-
-class Wall:
-    """The time of the wall, which a test moves on."""
-
-    def __init__(self):
-        self.now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-
-    def __call__(self):
-        return self.now
-
-    def later(self):
-        self.now += dt.timedelta(seconds=LATEST + 1)
+from .encryption_kit import Keys, Provider, Wall, version_in_use
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +50,12 @@ def slim(name):
     return Slim
 
 
-def version_of(db, model, at="a"):
-    """The version of the key that is in use now."""
-    plugin = next(one for one in db.plugins if isinstance(one, EncryptionPlugin))
-    (field,) = [one for one in plugin.fields_of(model) if one.attribute == at]
-    ring = field.ring(type("Anywhere", (), {"scope": {}}))
-    return str(uuid.UUID(bytes=plugin.keys._active[ring].version))
-
-
 def test_a_pass_over_some_fields_lets_no_key_be_retired(opened):
     open_, wall, name = opened
     provider, Full, Slim = Provider(), full(f"some-{name}"), slim(f"some-{name}")
     db = open_(provider, Full)
     db.create(Full(id="x", a="1", b="2"))
-    old = version_of(db, Full)
+    old = version_in_use(db, Full, "a")
     other = open_(provider)
     assert other.get(Slim, "x").a == "1"
     Keys(other).rotate("pii")
@@ -102,7 +80,7 @@ def test_a_seal_holds_its_key(opened):
     provider = Provider()
     db = open_(provider, Sealed)
     db.create(Sealed(id="x", a="1"))
-    old = version_of(db, Sealed)
+    old = version_in_use(db, Sealed, "a")
     Keys(db).rotate("pci")
     wall.later()
     with pytest.raises(ConfigError, match="reencrypt"):
@@ -128,7 +106,7 @@ def test_a_class_of_another_tag_holds_its_key(opened):
     db = open_(provider, Base)
     db.create(One(id="1", a="1"))
     db.create(Two(id="2", a="2"))
-    old, old_index = version_of(db, One), _index(db, One)
+    old, old_index = version_in_use(db, One, "a"), version_in_use(db, One, "a", blind=True)
     Keys(db).rotate("pii")
     Keys(db).rotate("pii", blind_index=True)
     wall.later()
@@ -145,13 +123,6 @@ def test_a_class_of_another_tag_holds_its_key(opened):
         assert [one.id for one in again.model(model).allow_scan().where(model.a.equals(at)).all()] == [at]
 
 
-def _index(db, model, at="a"):
-    plugin = next(one for one in db.plugins if isinstance(one, EncryptionPlugin))
-    (field,) = [one for one in plugin.fields_of(model) if one.attribute == at]
-    ring = field.ring(type("Anywhere", (), {"scope": {}})).blind
-    return str(uuid.UUID(bytes=plugin.keys._active[ring].version))
-
-
 def test_a_blind_index_that_nobody_here_knows_holds_its_key(opened):
     open_, wall, name = opened
     provider = Provider()
@@ -163,7 +134,7 @@ def test_a_blind_index_that_nobody_here_knows_holds_its_key(opened):
 
     first = open_(provider, Full)
     first.create(Full(id="x", b="2"))
-    old = _index(first, Full, "b")
+    old = version_in_use(first, Full, "b", blind=True)
     db = open_(provider)
     db.create(Other(id="y", a="1"))
     Keys(db).rotate("pii", blind_index=True)
@@ -212,7 +183,7 @@ def test_every_table_of_a_shared_keyring_is_looked_at(opened, key):
     db = open_(provider, Records, First, Second)
     db.create(First(id="1", a="1"))
     db.create(Second(id="2", a="2"))
-    old = version_of(db, First)
+    old = version_in_use(db, First, "a")
     other = open_(provider)
     other.get(First, "1")
     Keys(other).rotate("pii")
@@ -425,7 +396,7 @@ def test_the_other_values_of_an_item_that_is_shredded_in_part_are_stored_anew(op
     provider = Provider()
     db = open_(provider, Own)
     db.create(Own(id="gone", a="1", b="2"))
-    old = version_of(db, Own, "b")
+    old = version_in_use(db, Own, "b")
     Keys(db).shred(subject="gone")
     Keys(db).rotate("other")
     wall.later()

@@ -24,7 +24,7 @@ from dynamorm.errors import ConfigError, DuplicateKey, KeyDisabled, ModelError, 
 from dynamorm.plugins import EncryptionPlugin, Tenancy
 from dynamorm.plugins.encryption.keyring import LATEST
 
-from .encryption_kit import Keys, LocalKeyProvider, Provider
+from .encryption_kit import Keys, LocalKeyProvider, Provider, Wall
 
 RING = "pci"
 
@@ -57,19 +57,6 @@ def models(name):
         stored_version: Attr[int | None] = attr(name="version", default=None)
 
     return Card, Raw
-
-
-class Wall:
-    """The time of the wall, which a test moves on."""
-
-    def __init__(self):
-        self.now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-
-    def __call__(self):
-        return self.now
-
-    def on(self, seconds):
-        self.now += dt.timedelta(seconds=seconds)
 
 
 @pytest.fixture

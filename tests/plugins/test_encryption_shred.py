@@ -10,7 +10,7 @@ from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.keyring import LATEST
 from dynamorm.plugins.encryption.rewriting.shred import BACKUPS
 
-from .encryption_kit import Keys, Provider
+from .encryption_kit import Keys, Provider, Wall
 
 
 class Person(Model, table="shred-people"):
@@ -32,14 +32,6 @@ class Records(Model, table="shred-keys"):
     sk: Attr[str] = sort_key()
     state: Attr[str] = attr(name="_state", default="")
     wrapped: Attr[bytes | None] = attr(name="_wrapped", default=None)
-
-
-class Wall:
-    def __init__(self):
-        self.now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-
-    def __call__(self):
-        return self.now
 
 
 class Kept(Provider):

@@ -17,7 +17,7 @@ from dynamorm.errors import ValidationError
 from dynamorm.models.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.models.expressions.tree import Condition
 from dynamorm.ops.calls.op import Op
-from dynamorm.ops.reads.searched import exactly
+from dynamorm.ops.reads.searched import exactly, looked_at
 from dynamorm.ops.reads.terms import check_bounds, check_prefix, flat
 from dynamorm.ops.requests import ModelRequests, check_values, encode
 
@@ -37,6 +37,8 @@ class PreparedQuery:
     read: Callable[[bytes], Page]
 
     def __init__(self, plan: ModelRequests, request: Request, query_plan: QueryPlan) -> None:
+        if request.select and plan.codec.placed:
+            request = _with_looks(plan, request)
         self.plan: ModelRequests = plan
         self.request: Request = request
         self.query_plan: QueryPlan = query_plan
@@ -120,6 +122,14 @@ def _exactly(plan: ModelRequests, request: Request) -> Callable[[Any], bool] | N
     """What leaves out items that a term found by what is stored beside an attribute, which says less than that."""
     terms = flat(plan.codec.schema, (*request.conditions, *request.filters))
     return exactly(plan, terms)
+
+
+def _with_looks(plan: ModelRequests, request: Request) -> Request:
+    """A request for parts of items, with the fields that tell which of them are left out."""
+    terms = flat(plan.codec.schema, (*request.conditions, *request.filters))
+    names = {place.field.name for place in request.select if len(place.parts) == 1}
+    more = tuple(path for path in looked_at(plan, terms) if path.field.name not in names)
+    return replace(request, select=(*request.select, *more)) if more else request
 
 
 def _parameters(

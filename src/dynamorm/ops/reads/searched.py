@@ -40,6 +40,15 @@ def _found(plan: ModelRequests, term: Any) -> Comparison:
     return Found("IN", operands, path, ("",) * len(operands))
 
 
+def looked_at(plan: ModelRequests, terms: Iterable[Condition]) -> list[Any]:
+    """The fields whose values tell whether an object is what the terms ask for: each must be read with it."""
+    return [
+        term.path
+        for term in terms
+        if is_search(term) and isinstance(term, Comparison) and not plan.codec.plans[term.path.field.name].hook.exact
+    ]
+
+
 def exactly(plan: ModelRequests, terms: Iterable[Condition]) -> Callable[[Any], bool] | None:
     """What tells whether an object is what the terms ask for; None where what is stored beside tells as much."""
     tests: list[tuple[str, Any, Any]] = []

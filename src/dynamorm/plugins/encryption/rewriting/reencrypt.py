@@ -7,6 +7,7 @@ written only while what was read of it is as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -30,12 +31,19 @@ if TYPE_CHECKING:
 
 TRIES: Final = 8
 _READY: Final = 100
-_SKIPPED: Final = 1
-_OPEN: Final = 2
-_FAILED: Final = 3
 T = TypeVar("T")
 Wires = Mapping[str, Any]
 """An item as it is stored: wire values by stored name."""
+
+
+class InClear(IntEnum):
+    """What becomes of a value in the clear; of several of one item the greatest is told."""
+
+    ENCRYPTED = 0
+    SKIPPED = 1
+    OPEN = 2
+    """Skipped, and perhaps of the model: the pass is not complete."""
+    FAILED = 3
 
 
 class ReencryptProgress(NamedTuple):
@@ -106,17 +114,23 @@ class Pass:
         self._shape = Shape(self._model, fields, self._plugin.others_of(self._model))
         place = Ring(fields[0].home(), f"pass/{fields[0].table}/{self._shape.digest}", self._tenant)
         position, begun = yield from self._position(place)
-        while True:
-            items, position = yield from self._rewriting.page(self._model, position)
-            for item in items:
-                yield from self._item(fields, item)
-            yield from self._note(place, position, begun)
-            if self._progress is not None:
-                self._progress(ReencryptProgress(self.items, self.rewritten, self.failed))
-            if position is None:
-                break
+        yield from over_pages(
+            partial(self._rewriting.page, self._model),
+            position,
+            lambda items, after: self._page(fields, place, begun, items, after),
+        )
         complete = not self.failed and not self._open and (yield from self._finish(fields, begun))
         return ReencryptReport(self.items, self.rewritten, self.failed, complete, self.skipped)
+
+    def _page(
+        self, fields: Sequence[EncryptedField], place: Ring, begun: int, items: Sequence[Any], after: bytes | None
+    ) -> Flow[None]:
+        """One page, behind which it is noted how far the pass is."""
+        for item in items:
+            yield from self._item(fields, item)
+        yield from self._note(place, after, begun)
+        if self._progress is not None:
+            self._progress(ReencryptProgress(self.items, self.rewritten, self.failed))
 
     def _position(self, place: Ring) -> Flow[tuple[bytes | None, int]]:
         """Where to begin: where a pass was stopped, or at the beginning."""
@@ -150,7 +164,7 @@ class Pass:
                 self.rewritten += bool(changes)
                 self.failed += failed
                 self.skipped += bool(skipped)
-                self._open += skipped == _OPEN
+                self._open += skipped is InClear.OPEN
                 return
             item = yield from self._rewriting.read(self._model, item)
             if item is None:
@@ -184,19 +198,19 @@ class Pass:
             self._versions[name] = set() if pointer is None else {UUID(one).bytes for one in pointer.versions}
         return self._versions[name]
 
-    def _changes(self, fields: Sequence[EncryptedField], item: Wires) -> Flow[tuple[dict[str, Any], int, bool]]:
+    def _changes(self, fields: Sequence[EncryptedField], item: Wires) -> Flow[tuple[dict[str, Any], InClear, bool]]:
         """What is to be stored anew of an item; what was skipped; and whether some of it cannot be opened.
 
         Raises: ConfigError for a value in the clear where nobody can know whose it is; KeyUnavailable.
         """
         place = Read(self._names, item.get, self._scope(fields, item))
         changes: dict[str, Any] = {}
-        skipped, failed = 0, False
+        skipped, failed = InClear.ENCRYPTED, False
         for field in fields:
             wire = item.get(field.attribute)
             if wire is not None and "NULL" not in wire and field.is_plain(wire):
                 plain = yield from _when_ready(partial(self._plain, field, item, place))
-                skipped, failed = max(skipped, plain), failed or plain == _FAILED
+                skipped, failed = max(skipped, plain), failed or plain is InClear.FAILED
                 if plain:
                     continue
             found = yield from _opening(partial(field.changes, item, place))
@@ -206,17 +220,18 @@ class Pass:
         if seal is not None and (not skipped or any(is_envelope(item.get(field.attribute)) for field in fields)):
             sealed = yield from _opening(partial(seal.changes, item, changes, place))
             if sealed is None:
-                return {}, 0, True
+                return {}, InClear.ENCRYPTED, True
             changes |= sealed
-        return changes, 0 if failed else skipped, failed
+        return changes, InClear.ENCRYPTED if failed else skipped, failed
 
-    def _plain(self, field: EncryptedField, item: Wires, place: Any) -> int:
-        """What is to be done with a value in the clear: 0 where it is to be encrypted. Raises: NotReady, ConfigError."""
+    def _plain(self, field: EncryptedField, item: Wires, place: Any) -> InClear:
+        """What is to be done with a value in the clear. Raises: NotReady, ConfigError."""
         if field.option.plaintext_until is None:
-            return _SKIPPED  # of another class, or of somebody who has put it there: a read of it tells that
+            return InClear.SKIPPED  # of another class, or of somebody who has put it there: a read of it tells that
         if not field.takes_plaintext(place):
-            return _FAILED
-        return 0 if self._only is not None or self._shape.fits(field, item) else _OPEN
+            return InClear.FAILED
+        known = self._only is not None or self._shape.fits(field, item)
+        return InClear.ENCRYPTED if known else InClear.OPEN
 
     def _scope(self, fields: Sequence[EncryptedField], item: Wires) -> dict[str, str]:
         """The scope of an item's tenant, whose rings are fetched anew: a key that was in use before is no form of today."""
@@ -253,6 +268,19 @@ class Pass:
             if pointer is not None and len(pointer.versions) > 1 and begun < (pointer.rotated or 0) + LATEST:
                 return False
         return True
+
+
+def over_pages(
+    read: Callable[[bytes | None], Flow[tuple[list[Any], bytes | None]]],
+    position: bytes | None,
+    look: Callable[[list[Any], bytes | None], Flow[None]],
+) -> Flow[None]:
+    """Read page after page from a position on, and look at each: its items, and the position behind it."""
+    while True:
+        items, position = yield from read(position)
+        yield from look(items, position)
+        if position is None:
+            return
 
 
 class Shape:

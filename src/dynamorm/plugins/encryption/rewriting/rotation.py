@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from ..keyring import LATEST
 from ..records import ACTIVE, Ring
 from ..seal import SEAL
 from ..values import bytes_of, is_envelope
-from .reencrypt import Pass, ReencryptProgress, Wires
+from .reencrypt import Pass, ReencryptProgress, Wires, over_pages
 from .shred import shredded
 
 if TYPE_CHECKING:
@@ -175,19 +176,14 @@ class KeyActions:
                     f"the ring {ring.name} is used in the table {table}, too, and no model of that was used by this process so"
                     " far: read one of its items first"
                 )
-            position: bytes | None = None
-            while True:
-                items, position = yield from self._rewriting.page(model, position, whole_table=True)
-                for item in items:
-                    if of_blind:
-                        found |= self._indexed(ring, model, item, complete)
-                    else:
-                        found |= {f"{table}.{name}" for name in under(item, version)}
-                if position is None:
-                    break
+            look: Callable[[Wires], set[str]] = partial(_under, table, version)
+            if of_blind:
+                look = partial(self._indexed, ring, model, complete)
+            read = partial(self._rewriting.page, model, whole_table=True)
+            yield from over_pages(read, None, partial(_noted, found, look))
         return found
 
-    def _indexed(self, ring: Ring, model: type[Any], item: Wires, complete: Collection[str]) -> set[str]:
+    def _indexed(self, ring: Ring, model: type[Any], complete: Collection[str], item: Wires) -> set[str]:
         """The blind indexes of an item that no complete pass has made anew, but those of other rings and tenants."""
         schema = schema_of(model)
         tag = (item.get(schema.discriminator or "") or {}).get("S")
@@ -235,6 +231,16 @@ def _is_of(field: EncryptedField, ring: Ring, item: Wires) -> bool:
     if field.tenant_attribute is None:
         return True
     return (item.get(field.tenant_attribute) or {}).get("S") == ring.tenant
+
+
+def _noted(found: set[str], look: Callable[[Wires], set[str]], items: Sequence[Wires], _: bytes | None) -> Flow[None]:
+    """Look at the items of a page."""
+    found.update(*map(look, items))
+    yield from ()
+
+
+def _under(table: str, version: bytes, item: Wires) -> set[str]:
+    return {f"{table}.{name}" for name in under(item, version)}
 
 
 def under(item: Wires, version: bytes) -> Iterator[str]:
