@@ -443,3 +443,49 @@ def test_what_is_not_there_is_not_shredded(opened, wrong):
     assert Keys(db).shred(tenant="t", subject="mine").done_at
     with pytest.raises(KeyDisabled):
         db.view(tenant="t").get(Own, "mine")
+
+
+# ------------------------------------------------------------------------------------------------------------ subjects
+
+
+def test_a_rotation_and_a_retirement_lose_no_subject(opened):
+    open_, wall, name = opened
+
+    class Mixed(Model, table=f"mixed-{name}"):
+        id: Attr[str] = partition_key()
+        customer: Attr[str] = attr(immutable=True, default="c")
+        a: Attr[str | None] = attr(Encrypted("pii"), default=None)
+        own: Attr[str | None] = attr(Encrypted("pii", subject="customer", searchable=True), default=None)
+
+    provider = Provider()
+    db = open_(provider, Mixed)
+    for at in range(3):
+        db.create(Mixed(id=f"{at}", customer=f"c{at}", a="x", own=f"v{at}"))
+    old, old_index = version_in_use(db, Mixed, "a"), version_in_use(db, Mixed, "own", blind=True)
+    Keys(db).rotate("pii")
+    Keys(db).rotate("pii", blind_index=True)
+    wall.later()
+    db.create(Mixed(id="new", customer="c1", a="y", own="w"))
+    report = Keys(db).reencrypt(Mixed)
+    assert (report.failed, report.complete) == (0, True)
+    for each in (old, old_index):
+        Keys(db).retire("pii", each)
+    for again in (db, open_(provider)):
+        assert [again.get(Mixed, f"{at}").own for at in range(3)] == ["v0", "v1", "v2"]
+        assert again.get(Mixed, "new").own == "w"
+        assert [one.id for one in again.model(Mixed).allow_scan().where(Mixed.own.equals("v1")).all()] == ["1"]
+        again.update(Mixed, "0", Mixed.own.set("v0"))
+
+
+def test_a_rotation_of_subjects_alone_is_refused_with_its_reason(opened):
+    open_, _, name = opened
+
+    class Alone(Model, table=f"alone-{name}"):
+        id: Attr[str] = partition_key()
+        own: Attr[str | None] = attr(Encrypted("pii", subject="id"), default=None)
+
+    db = open_(Provider(), Alone)
+    db.create(Alone(id="1", own="v"))
+    with pytest.raises(ConfigError, match="would change nothing"):
+        Keys(db).rotate("pii")
+    assert db.get(Alone, "1").own == "v"
