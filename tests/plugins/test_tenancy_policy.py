@@ -126,6 +126,25 @@ def test_audit_and_keyring_are_not_deleted_from():
     assert not allows(without, "PutItem", ARN + "data", "ab#1")
 
 
+def test_tables_of_payments_are_read_and_written_by_their_tenant_alone():
+    tables = [
+        ARN + name
+        for name in ("dynamorm-idempotency", "dynamorm-ledger", "dynamorm-ledger-balances", "dynamorm-outbox-queues")
+    ]
+    for tenant in ("acme", "a b", "x*"):
+        policy = session_policy(tenant, [], payments=tables)
+        for other in ("acme", "a b", "x*", "xy", ""):
+            key = f"T#{escaped(other, '*?${}')}#cash" if other else "cash"
+            for arn in tables:
+                for verb in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem", "Query"):
+                    assert allows(policy, verb, arn, key) is (other == tenant)
+                for verb in ("Scan", "PartiQLSelect", "DeleteTable"):
+                    assert not allows(policy, verb, arn, key)
+            assert allows(policy, "Query", f"{tables[-1]}/index/*", key) is (other == tenant)
+    with pytest.raises(ConfigError, match="ARN"):
+        session_policy("acme", [], payments=["dynamorm-ledger"])
+
+
 def test_a_policy_is_short_enough_for_a_session():
     assert len(session_policy("m" * 36, [ARN + "tenancy-ledger"], models=[Txn])) < 2048
 

@@ -39,13 +39,15 @@ def session_policy(
     *,
     audit: Sequence[str] = (),
     keyring: Sequence[str] = (),
+    payments: Sequence[str] = (),
 ) -> str:
     """The policy, as JSON, that a session of AWS is given for one tenant: keys of this tenant, and nothing else.
 
     ``arns`` are those of tables. ``models`` say what the keys of these are and which indexes begin with the tenant; a table of
     which none is named is taken for one with composite keys that begin with it. Name the models of a table whose partition key
     is the `Tenant` field itself: where an id may hold ``#``, its keys cannot be told from composite ones. ``audit`` and
-    ``keyring`` are the tables of audit records, to which records are added, and of keys, which are only read.
+    ``keyring`` are the tables of audit records, to which records are added, and of keys, which are only read; ``payments`` are those
+    that `dynamorm.payments.ensure_tables` makes, with their indexes: a tenant's items are read and written there, and never scanned.
 
     It allows no scan and no PartiQL. A policy of a session has at most 2,048 characters.
 
@@ -73,9 +75,14 @@ def session_policy(
             for name, patterns in indexes
             if patterns is not None
         ]
-    for verbs, others in ((_AUDIT, audit), (_KEYRING, keyring)):
-        if others:
-            statements.append(_statement(verbs, [arn for arn in others if _name(arn)], [_of_system(tenant)]))
+    indexes_too = [*payments, *(f"{arn}/index/*" for arn in payments)]  # which begin with the tenant as well
+    for verbs, others, resources in (
+        (_AUDIT, audit, audit),
+        (_KEYRING, keyring, keyring),
+        (_DATA, payments, indexes_too),
+    ):
+        if others and all(map(_name, others)):
+            statements.append(_statement(verbs, list(resources), [_of_system(tenant)]))
     return encode({"Version": "2012-10-17", "Statement": statements}).decode()
 
 
