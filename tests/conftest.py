@@ -14,13 +14,13 @@ import pytest
 from hypothesis import settings
 
 from dynamorm import Presets
+from dynamorm.engine.shared import SharedEngine
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
 
 from .support.faces import FACES, Face
-from .support.memory import InMemory, why_not
 
-ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE", "embedded")
-"""Which engine the suites run on: ``embedded``, ``local`` for DynamoDB Local, or ``memory`` for the one inside the process."""
+ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE") or "memory"
+"""Which engine the suites run on: ``memory`` for the one inside the process, ``local`` for DynamoDB Local, or ``ministack``."""
 
 # A shared machine may keep a process from its turn for as long as it likes: what takes long is no fault.
 settings.register_profile("dynamorm", deadline=None)
@@ -29,12 +29,13 @@ settings.load_profile("dynamorm")
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Any]:
-    """The engine under test, one for the whole run."""
-    if ENGINE == "memory":
-        with InMemory() as memory:
-            yield memory
-        return
-    with DynamoDBLocal(jvm=SHORT_RUN) if ENGINE == "local" else EmbeddedEngine() as running:
+    """The engine under test, one for the whole run; its ``endpoint`` is reached from child processes too."""
+    make: Callable[[], Any] = {
+        "memory": SharedEngine,
+        "ministack": EmbeddedEngine,
+        "local": lambda: DynamoDBLocal(jvm=SHORT_RUN),
+    }[ENGINE]
+    with make() as running:
         yield running
 
 
@@ -94,8 +95,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Thin the wide suites, and give those that measure time limits more tries."""
     _thin(config, items)
     _try_again(items)
-    if ENGINE == "memory":
-        _skip_what_is_not_there(items)
 
 
 def pytest_collection_finish() -> None:
@@ -140,14 +139,6 @@ def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
         third = -(-len(cases) // 3)
         return cases[third:] if minor == 11 else cases[:third]
     return []
-
-
-def _skip_what_is_not_there(items: list[pytest.Item]) -> None:
-    """Skip what asks for more than the engine inside the process has."""
-    for item in items:
-        reason = why_not(item.path.name, getattr(item, "originalname", item.name))
-        if reason is not None:
-            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def _number(item: pytest.Item) -> int:

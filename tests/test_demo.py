@@ -64,12 +64,6 @@ def test_the_exit_code_is_1_when_our_sum_is_wrong(monkeypatch, capsys):
     assert "the sum is wrong" in capsys.readouterr().out
 
 
-def test_an_engine_that_is_not_installed_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
-    assert demo.main(SMALL) == 2
-    assert "pip install 'dynamorm-py[local]'" in capsys.readouterr().err
-
-
 def test_rich_that_is_not_installed_is_one_line(monkeypatch, capsys):
     def missing(*_):
         raise ModuleNotFoundError("No module named 'rich'", name="rich")

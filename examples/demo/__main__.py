@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dynamorm import DB, Config, Presets
+from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
-from dynamorm.testing import EmbeddedEngine, Fault, LossyProxy
+from dynamorm.testing import Fault, LossyProxy
 from dynamorm.testing.proxy import WRITES
 
 from . import boto
@@ -35,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _options(arguments)
     try:
-        with EmbeddedEngine() as engine:
-            return _show(options, engine.endpoint)
+        with Engine() as engine:
+            return _show(options, engine.address)
     except ConfigError as error:
         sys.stderr.write(f"{error.message}\n")
         return 2

@@ -17,6 +17,9 @@ from tests.architecture.tree import ROOT, SOURCE, within
 # Each of these modules may be imported only by its owners. The scripted servers and engines of dynamorm.testing are
 # programs of their own, beside the core: they may do I/O.
 BESIDE = ("dynamorm.testing",)
+# The engine's other side: it answers over HTTP.
+SERVING = ("dynamorm.engine.http", "dynamorm.engine.shared")
+
 OWNERS = {
     # `net` and `dial` are what both drivers need of the operating system; `aio_link` names the type of its socket.
     "socket": (
@@ -27,25 +30,28 @@ OWNERS = {
         # Looks up where a webhook is to be sent.
         "dynamorm.payments.targets",
         "dynamorm.plugins.dashboard.server",
+        *SERVING,
         *BESIDE,
     ),
     "selectors": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
-    "select": ("dynamorm.io.blocking", "dynamorm.io.net", *BESIDE),
+    "select": ("dynamorm.io.blocking", "dynamorm.io.net", *SERVING, *BESIDE),
     # `own_loop` runs what plugins await on the blocking face.
     "asyncio": (
         "dynamorm.io.aio",
         "dynamorm.io.aio_acquire",
         "dynamorm.io.aio_bell",
         "dynamorm.io.aio_hedge",
+        "dynamorm.io.aio_in_process",
         "dynamorm.io.aio_link",
         "dynamorm.io.own_loop",
         # What they start on the asyncio face is a task.
         "dynamorm.plugins",
+        *SERVING,
         *BESIDE,
     ),
     "ssl": ("dynamorm.io", *BESIDE),
-    "httptools": ("dynamorm.wire", *BESIDE),
-    "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *BESIDE),
+    "httptools": ("dynamorm.wire", *SERVING, *BESIDE),
+    "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *SERVING, *BESIDE),
     "botocore": ("dynamorm.wire.credentials", *BESIDE),
     "boto3": BESIDE,
     "pydantic": ("dynamorm.adapters", *BESIDE),

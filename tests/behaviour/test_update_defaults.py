@@ -14,9 +14,7 @@ from .kit import change, store, stored, updated
 
 pytestmark = [pytest.mark.engine, pytest.mark.wide]
 
-referee = pytest.mark.skipif(
-    ENGINE == "embedded", reason="the embedded engine computes with NULL, which DynamoDB refuses"
-)
+referee = pytest.mark.skipif(ENGINE == "ministack", reason="ministack computes with NULL, which DynamoDB refuses")
 
 _numbers = count(1)
 

@@ -38,8 +38,8 @@ def test_what_is_no_request_is_a_serialization_exception(engine, body):
 
 
 def test_more_than_16_mb_are_refused(engine):
-    status, _ = engine.handle("GetItem", b'{"TableName": "' + b"x" * 2**24 + b'"}')
-    assert status == 413
+    body = b'{"TableName": "' + b"x" * 2**24 + b'"}'
+    assert handle(engine, "GetItem", body) == (400, "SerializationException")
 
 
 def test_an_unknown_operation_is_said_so(engine):

@@ -24,8 +24,14 @@ def put(ask, key, value="v", name="items"):
 
 
 def held(ask, name="items"):
-    """What a table holds."""
-    return {one["id"]["S"]: one["v"]["S"] for one in ask.Scan(TableName=name)["Items"]}
+    """What a table holds, in as many pages as that takes."""
+    found, start = {}, {}
+    while True:
+        page = ask.Scan(TableName=name, **start)
+        found |= {one["id"]["S"]: one["v"]["S"] for one in page["Items"]}
+        if "LastEvaluatedKey" not in page:
+            return found
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def test_a_snapshot_is_restored_as_often_as_one_likes(engine, ask):

@@ -18,6 +18,7 @@ from dynamorm import DB, Attr, MetricsPlugin, Model, Presets, attr, partition_ke
 from dynamorm.errors import AlreadyExists, ConfigError, OutcomeUnknown
 from dynamorm.plugin import Greatest
 from dynamorm.testing import EngineBackend, FaultServer, answers
+from tests.support.memory import over_http
 
 pytestmark = pytest.mark.engine
 
@@ -33,6 +34,12 @@ TABLE = "prom-prometheus-payments"
 
 
 MODELS = [Payment]
+
+
+@pytest.fixture(scope="module")
+def engine(engine):
+    """Figures of the pool need connections."""
+    return over_http(engine)
 
 
 @pytest.fixture(scope="module")

@@ -1,32 +1,10 @@
-"""The engine inside the process, as the suites meet engines: by an endpoint."""
+"""The engine inside the process, as some tests need it."""
 
 from __future__ import annotations
 
-from typing import Final
-
-from dynamorm.engine import Engine
+from typing import Any
 
 
-class InMemory(Engine):
-    """An `Engine` whose address is called an endpoint, as that of the others."""
-
-    name = "the engine inside the process"
-
-    @property
-    def endpoint(self) -> str:
-        """The engine's address."""
-        return self.address
-
-
-_HTTP: Final = "the engine inside the process does not answer over HTTP yet"
-
-NOT_YET: Final = {
-    "test_shared_tables.py": _HTTP,
-    "test_streams_of_another_host_are_read_over_a_driver_of_their_own": "an engine inside the process has no host",
-}
-"""Modules and tests that ask for what the engine has not, with the reason why they are skipped on it."""
-
-
-def why_not(module: str, function: str) -> str | None:
-    """Why a test cannot run on the engine, None where it can."""
-    return NOT_YET.get(module) or NOT_YET.get(function)
+def over_http(engine: Any) -> Any:
+    """The same engine, asked over connections, which some tests look at: what has an ``endpoint``. It ends with the engine."""
+    return engine.serve() if hasattr(engine, "serve") else engine

@@ -137,7 +137,7 @@ def test_an_engine_that_never_answers_is_given_up(monkeypatch, until):
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"dynamorm-py\[local\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'ministack"):
         EmbeddedEngine()
 
 

@@ -133,7 +133,7 @@ def test_the_seed_of_a_failing_run_is_printed_and_repeats_it(run):
 ENGINES = """
     seen = []
 
-    @pytest.mark.dynamorm_engines("memory", "sqlite", "embedded")
+    @pytest.mark.dynamorm_engines("memory", "sqlite", "ministack")
     def test_it(test_db, request):
         test_db.create(Coin(id="c1"))
         assert test_db.exists(Coin, "c1")
@@ -156,7 +156,7 @@ ENGINES = """
 def test_a_test_runs_on_each_engine_and_a_missing_one_is_a_skip_with_its_reason(run):
     code, said = run(ENGINES)
     assert code == 0, said
-    for name in ("memory", "sqlite", "embedded"):
+    for name in ("memory", "sqlite", "ministack"):
         assert f"PASSED test_it.py::test_it[{name}]" in said
     assert re.search(r"SKIPPED.*the engine local: .*DYNAMODB_LOCAL_HOME", said)
     assert "4 passed, 2 skipped" in said

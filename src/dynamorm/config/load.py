@@ -94,7 +94,9 @@ def resolved(config: Config, environ: Mapping[str, str]) -> Config:
     if config.embedded:
         return config
     if config.engine is not None:
-        credentials = Credentials("local", "local") if config.credentials is None else config.credentials
+        credentials = config.credentials
+        if credentials is None and config.endpoint is None and config.profile is None:
+            credentials = Credentials("local", "local")
         region = config.region or config.engine.region
         return config.replace(endpoint=config.engine.address, region=region, credentials=credentials)
     url = None if config.endpoint is None else parse_endpoint(config.endpoint)

@@ -109,7 +109,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     ``AWS_ENDPOINT_URL``, then the profile (`resolve`).
 
     ``preset`` names where the settings came from; ``"production"`` forbids loosening what keeps payments safe.
-    ``embedded`` asks for an engine started as a child process in place of an endpoint. ``engine`` is one inside this process, a
+    ``embedded`` asks for the engine that the databases of a process share, in place of an endpoint. ``engine`` is one inside this process, a
     `dynamorm.engine.Engine`: then there is neither endpoint nor network, and credentials may be left out.
 
     Sources: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html,
@@ -332,7 +332,9 @@ class Presets:
 
     @staticmethod
     def local_development(**overrides: Any) -> Config:
-        """For a developer's machine: an emulator at ``DYNAMODB_ENDPOINT``, else the embedded engine (``embedded``).
+        """For a developer's machine: an emulator at ``DYNAMODB_ENDPOINT``, else an engine inside the process (``embedded``).
+
+        All databases of this preset share that engine, those of child processes too.
 
         Plain http to this machine is allowed, anything that is not this machine or one of ``allow_insecure_hosts`` is
         refused, the credentials are made up (real ones never leave for an emulator) and the Region defaults to

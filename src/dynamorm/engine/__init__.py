@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from dynamorm.engine.engine import Engine as Engine
     from dynamorm.engine.engine import Snapshot as Snapshot
     from dynamorm.engine.engine import engine_at as engine_at
+    from dynamorm.engine.http.server import Server as Server
 
-__all__ = ["Engine", "Snapshot", "engine_at"]
+__all__ = ["Engine", "Server", "Snapshot", "engine_at"]
+
+_HOMES = {"Server": "dynamorm.engine.http.server"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # The library itself needs `sizes` alone, and loads no engine for that.
-    found = globals()[name] = getattr(import_module("dynamorm.engine.engine"), name)
+    found = globals()[name] = getattr(import_module(_HOMES.get(name, "dynamorm.engine.engine")), name)
     return found
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct, json
 
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.refusal import Refusal, invalid, not_found
+from dynamorm.engine.store.past import Earlier, Past
 from dynamorm.engine.store.store import Change, Map, Store
 
 ACCOUNT: Final = "000000000000"
@@ -31,7 +32,11 @@ _table_name = re.compile(r"[A-Za-z0-9_.-]+\Z").match
 class Settings(Struct, frozen=True, kw_only=True):
     """How an engine behaves where the service leaves it open. See `dynamorm.engine.Engine`."""
 
+    throughput: str = "off"
+    staleness: float = 0.0
+    gsi_delay: float = 0.0
     creating: float = 0.0
+    seed: int = 0
     ttl_lag: float | None = None
     region: str = REGION
     account: str = ACCOUNT
@@ -61,12 +66,20 @@ class Core:
         row = self.tokens.get(TRIMMED)
         self.trimmed = 0 if row is None else int(row[1])
         """The number of the last record that was taken away."""
+        self.past: Past | None = None
+        if settings.staleness or settings.gsi_delay:
+            self.past = Past(settings.staleness, settings.gsi_delay, settings.seed, self.now)
+            store.watch = self.past.note
+        self.meter: Any = None
+        """What counts units where throughput is enforced: a `dynamorm.engine.items.throughput.Meter`."""
         self.due: Callable[[], None] | None = None
         """What is looked after before each request."""
 
     def refresh(self) -> None:
         """Look at everything anew: the store was changed behind this."""
         self._tables.clear()
+        if self.past is not None:
+            self.past.clear()
         self.records_kept = self.records.counted()[0]
         row = self.tokens.get(TRIMMED)
         self.trimmed = 0 if row is None else int(row[1])
@@ -93,6 +106,10 @@ class Core:
         if found.ready and found.ready > self.now():
             raise not_found(f"Cannot do operations on a non-existent table: {found.name} is not active yet")
         return found
+
+    def read(self, table: Table, *, consistent: bool) -> Map | Earlier:
+        """The items of a table, for reads that may be old unless they are ``consistent``."""
+        return table.items if consistent or self.past is None else self.past.of_items(table.items)
 
     def known(self, name: str) -> Table | None:
         """The table of a name, None without one."""

@@ -1,4 +1,7 @@
-"""Every operation, and the function that answers it. It must not know how requests come."""
+"""Every operation of DynamoDB, and the function that answers it. It must not know how requests come.
+
+A request is named by its target: ``DynamoDB_20120810.GetItem``, ``DynamoDBStreams_20120810.GetRecords``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,10 @@ from dynamorm.engine.tables import create, describe, settings, tags
 from dynamorm.engine.tables import update as tables
 
 Answers: TypeAlias = Callable[[Core, dict[str, Any]], bytes]
+
+DYNAMODB: Final = "DynamoDB_20120810"
+STREAMS: Final = "DynamoDBStreams_20120810"
+
 
 OPERATIONS: Final[dict[str, Answers]] = {
     "BatchExecuteStatement": statements.batch_execute,
@@ -48,3 +55,12 @@ OPERATIONS: Final[dict[str, Answers]] = {
     "UpdateTable": tables.update_table,
     "UpdateTimeToLive": settings.update_ttl,
 }
+
+_OF_STREAMS: Final = frozenset({"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
+
+TARGETS: Final[dict[str, tuple[str, Answers]]] = {
+    target: (name, work)
+    for name, work in OPERATIONS.items()
+    for target in (name, f"{STREAMS if name in _OF_STREAMS else DYNAMODB}.{name}")
+}
+"""The operations of DynamoDB by their targets, and by their bare names."""

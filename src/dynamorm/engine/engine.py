@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Mapping
+from importlib import import_module
 from secrets import token_hex
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from weakref import WeakValueDictionary
 
 from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
-from dynamorm.engine.dispatch import OPERATIONS
+from dynamorm.engine.dispatch import DYNAMODB, STREAMS, TARGETS
 from dynamorm.engine.expiry import Sweeper, expire
+from dynamorm.engine.faults import Faults
+from dynamorm.engine.faulty import Faulty
+from dynamorm.engine.items.throughput import Meter
 from dynamorm.engine.kms import service as kms
 from dynamorm.engine.kms import sts
 from dynamorm.engine.kms.service import TARGET
@@ -24,7 +29,11 @@ from dynamorm.engine.store.store import Store
 from dynamorm.engine.store.undo import Version
 from dynamorm.errors import ConfigError
 
+if TYPE_CHECKING:
+    from dynamorm.engine.http.server import Server
+
 _DURABILITIES: Final = ("process", "power")
+_THROUGHPUTS: Final = ("off", "enforced")
 
 
 _engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
@@ -66,8 +75,12 @@ class Engine:
     """DynamoDB's data plane and control plane, in this process: one account, one Region.
 
     Without ``path`` everything is kept in memory; with it, in one file of SQLite. ``durability``: ``"process"`` loses nothing when
-    the process is killed, ``"power"`` nothing when the machine stops. ``creating``: seconds for which new tables and indexes are
-    CREATING. ``ttl_lag``: seconds after which expired items are deleted by themselves, at the next request; left out: never, as
+    the process is killed, ``"power"`` nothing when the machine stops.
+
+    What only production shows is there when it is asked for. ``throughput="enforced"``: requests are throttled as the settings of
+    tables and indexes say, and 1,000 write and 3,000 read units a second of one partition key. ``staleness``: an eventual read sees,
+    as often as not, what an item was up to so many seconds ago; ``seed`` makes the dice fall alike. ``gsi_delay``: seconds by which
+    global indexes are late. ``creating``: seconds for which new tables and indexes are CREATING. ``ttl_lag``: seconds after which expired items are deleted by themselves, at the next request; left out: never, as
     DynamoDB may take days; `expire_now` deletes them at once. ``region`` and ``account`` are those of ARNs.
 
     An engine serves any number of databases, of both faces, and threads. A file serves one engine at a time.
@@ -85,38 +98,83 @@ class Engine:
         path: str | os.PathLike[str] | None = None,
         *,
         durability: str = "process",
+        throughput: str = "off",
+        staleness: float = 0.0,
+        gsi_delay: float = 0.0,
         creating: float = 0.0,
+        seed: int = 0,
         ttl_lag: float | None = None,
         region: str = REGION,
         account: str = ACCOUNT,
     ) -> None:
         if durability not in _DURABILITIES:
             raise ConfigError(f"durability is 'process' or 'power', not {durability!r}")
-        settings = Settings(creating=creating, ttl_lag=ttl_lag, region=region, account=account)
+        if throughput not in _THROUGHPUTS:
+            raise ConfigError(f"throughput is 'off' or 'enforced', not {throughput!r}")
+        settings = Settings(
+            throughput=throughput,
+            staleness=_seconds("staleness", staleness),
+            gsi_delay=_seconds("gsi_delay", gsi_delay),
+            creating=_seconds("creating", creating),
+            seed=seed,
+            ttl_lag=None if ttl_lag is None else _seconds("ttl_lag", ttl_lag),
+            region=region,
+            account=account,
+        )
         self._lock = threading.RLock()
         self._closed = False
+        self._servers: list[Server] = []
+        self.trouble: Faulty | None = None
+        """What becomes of requests that meet faults; None until `faults` are looked at."""
+        self.prefixes: set[str] = set()
+        """What names of tables may begin with: faults name tables without it."""
         self._store = Store(path, durability)
         self._core = Core(self._store, settings)
         self._core.due = Sweeper(self._core)
+        if throughput == "enforced":
+            self._core.meter = Meter(self._core.now)
+        self.seed: int = seed
+        """What dice are thrown with for eventual reads."""
         self.region: str = region
         """The Region of ARNs."""
         self.address: str = f"http://engine-{token_hex(6)}.localhost:8000"
         """An endpoint inside this process: ``Config(endpoint=engine.address)`` reaches the engine. Nothing is sent there."""
         _engines[self.address] = self
 
+    def known_at(self, address: str) -> None:
+        """Take another address, under which this process reaches the engine without a connection.
+
+        Example: ``engine.known_at(server.endpoint)``
+        """
+        _engines.pop(self.address, None)
+        self.address = address
+        _engines[address] = self
+
     @property
     def closed(self) -> bool:
         """Whether the engine was closed."""
         return self._closed
 
+    @property
+    def faults(self) -> Faults:
+        """The faults that requests meet, in this process and over HTTP: none until they are set.
+
+        Example: ``engine.faults.throttle(op="PutItem", share=0.2, seed=7)``
+        """
+        with self._lock:
+            if self.trouble is None:
+                self.trouble = Faulty(self.handle, self.prefixes)
+            return self.trouble.faults
+
     def handle(
-        self, operation: str, body: bytes, *, strict: bool = False, access_key: str | None = None
+        self, target: str, body: bytes, *, strict: bool = False, access_key: str | None = None
     ) -> tuple[int, bytes]:
         """Answer one request: the HTTP status and the body.
 
-        ``operation`` is a name, with or without what precedes it in ``X-Amz-Target``; that of KMS begins with ``TrentService.``,
-        and a form for STS has none: its answer is XML. It never raises for a request, however it is made. ``strict``: members
-        that come twice are refused too, as they are by the service; the library sends none. ``access_key`` is that of who asks.
+        ``target`` is what ``X-Amz-Target`` says; of DynamoDB's operations the bare name will do, those of KMS begin with
+        ``TrentService.``, and a form for STS has none: its answer is XML. It never raises for a request, however it is made.
+        ``strict``: members that come twice are refused too, as they are by the service; the library sends none. ``access_key`` is
+        that of who asks. Faults are not met here: see `faults`.
 
         Raises: ConfigError once the engine is closed.
 
@@ -125,14 +183,10 @@ class Engine:
         if self._closed:
             raise ConfigError("this engine was closed")
         try:
-            work = OPERATIONS.get(operation)
-            if work is None:
-                if operation.startswith(TARGET) or not operation:
-                    return self._other(operation, body, access_key)
-                operation = operation.rpartition(".")[2]
-                work = OPERATIONS.get(operation)
-                if work is None:
-                    raise _unknown(operation)
+            found = TARGETS.get(target)
+            if found is None:
+                return self._other(target, body, access_key)
+            operation, work = found
             if strict:
                 refuse_duplicates(body)
             request = reader(operation)(body)
@@ -151,11 +205,36 @@ class Engine:
             return 500, Refusal("InternalServerError", f"the store failed: {error}", status=500).body()
 
     def _other(self, target: str, body: bytes, access_key: str | None) -> tuple[int, bytes]:
-        """The answer to a request of KMS or STS."""
+        """The answer to a request of KMS or STS. Raises: Refusal where it is of neither."""
+        if target and not target.startswith(TARGET):
+            raise _unknown(target)
         with self._lock:
             if target:
                 return kms.answered(self._core, target.removeprefix(TARGET), body)
             return sts.answered(self._core, body, access_key)
+
+    def serve(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        verify: bool = False,
+        keys: Mapping[str, str] | None = None,
+    ) -> Server:
+        """Answer over HTTP too, until `Server.stop` or `close`; it returns at once. Port 0 takes one that is free.
+
+        Requests have to be signed. With ``verify`` their signatures are checked: ``keys`` are the secrets of access key ids, and
+        the Region is the engine's. Whoever reaches ``host`` may do everything, so it is this machine's own unless another is named.
+
+        Raises: ConfigError for a port that is in use, or an address that cannot be had.
+
+        Example: ``with engine.serve() as server: boto3.client("dynamodb", endpoint_url=server.endpoint, ...)``
+        """
+        if self._closed:
+            raise ConfigError("this engine was closed")
+        served: Server = import_module("dynamorm.engine.http.server").Server(self, port, host, verify=verify, keys=keys)
+        self._servers.append(served)
+        return served
 
     def snapshot(self) -> Snapshot:
         """What the engine holds now, to `restore`; nothing is copied.
@@ -195,6 +274,9 @@ class Engine:
 
         Example: ``engine.close()``
         """
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.stop()
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -206,6 +288,7 @@ class Engine:
         Example: none is needed, for every fork calls it.
         """
         self._lock = threading.RLock()
+        self._servers = []  # their threads are the parent's
         self._closed = self._closed or self._store.path is not None
 
     def __enter__(self) -> Self:
@@ -217,7 +300,14 @@ class Engine:
         self.close()
 
 
-def _unknown(operation: str) -> Refusal:
-    if known(operation):
+def _unknown(target: str) -> Refusal:
+    prefix, _, operation = target.rpartition(".")
+    if prefix in ("", DYNAMODB, STREAMS) and known(operation):
         return Refusal("UnknownOperationException", f"this engine has no {operation} yet: see docs/engines.md")
     return Refusal("UnknownOperationException", "")
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ConfigError(f"{name} is a number of seconds from 0 on, not {value!r}")
+    return float(value)

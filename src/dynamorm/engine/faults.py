@@ -343,20 +343,20 @@ def _throttled(reason: str, table: str | None) -> Refused:
     elif "AccountLimit" in reason:
         code = "RequestLimitExceeded"
     resource = f"arn:aws:dynamodb:us-east-1:000000000000:table/{table or 'unknown'}"
-    return Refused(
-        code,
-        400,
-        "Throughput exceeds the current capacity of the table or index",
-        {"throttlingReasons": [{"reason": reason, "resource": resource}]},
-    )
+    return throttled(code, [{"reason": reason, "resource": resource}])
+
+
+def throttled(code: str, reasons: list[dict[str, str]]) -> Refused:
+    """The refusal of a request as too many, with the service's reasons; their member has two spellings, as in botocore's model."""
+    member = "throttlingReasons" if code == "ThrottlingException" else "ThrottlingReasons"
+    return Refused(code, 400, "Throughput exceeds the current capacity of the table or index", {member: reasons})
 
 
 def _of_reads(refusal: Refused) -> Refused:
     """The same refusal of a read."""
-    reasons = [
-        {**entry, "reason": entry["reason"].replace("Write", "Read")} for entry in refusal.members["throttlingReasons"]
-    ]
-    return replace(refusal, members={"throttlingReasons": reasons})
+    ((member, entries),) = refusal.members.items()
+    reasons = [{**entry, "reason": entry["reason"].replace("Write", "Read")} for entry in entries]
+    return replace(refusal, members={member: reasons})
 
 
 def _conflict(operation: str, entries: int) -> Refused:

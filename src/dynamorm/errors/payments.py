@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Outcome
 from .conditions import ConditionFailed
 from .doubtful import IntegrityError
 from .rejected import ConfigError, ValidationError
@@ -53,8 +52,6 @@ class InvalidSignature(IntegrityError):
     """
 
     code = "ErrInvalidSignature"
-    outcome = Outcome.NOT_APPLIED
-    retryable = False
 
 
 class LicenseError(ConfigError):

@@ -1,11 +1,8 @@
-"""Opens a session for a face: reads the settings, and starts the embedded engine when they ask for it."""
+"""Opens a session for a face: reads the settings, and makes the engine of this process when they ask for it."""
 
 from __future__ import annotations
 
-import atexit
-import os
 import sys
-import threading
 import time
 from importlib import import_module
 from typing import Any
@@ -16,13 +13,6 @@ from ..errors import ConfigError
 from ..io.tls import TLSSettings
 from ..session import Session
 from . import verbs
-
-_engine: Any = None
-_parents = ""
-_starting = threading.Lock()
-
-_INHERITED = "_DYNAMORM_EMBEDDED_ENGINE"
-"""The environment variable by which a child process finds the engine of its parent. Of no meaning to `Config`."""
 
 
 def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
@@ -36,10 +26,13 @@ def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
         raise ConfigError(f"extensions is a tuple of plugins, not {type(extensions).__name__}: extensions=(plugin,)")
     if config.engine is None and config.endpoint is not None and "dynamorm.engine.engine" in sys.modules:
         engine = sys.modules["dynamorm.engine.engine"].engine_at(config.endpoint)
-        if engine is not None:
-            config = config.replace(endpoint=None, engine=engine)
+        if engine is not None:  # all else is as of any endpoint
+            config = config.resolve().replace(engine=engine)
     if config.embedded:
-        config = config.replace(endpoint=_embedded_endpoint(), embedded=False)
+        # By name: the engine is a development tool, and nothing of the library depends on it.
+        engine = import_module("dynamorm.engine.shared").engine_of_process()
+        place = {"endpoint": engine} if isinstance(engine, str) else {"endpoint": None, "engine": engine}
+        config = config.replace(embedded=False, **place)
     session = Session(config.resolve(), time)
     session.stand_in(verbs)
     return session
@@ -63,32 +56,6 @@ def add_plugins(face: Any, extensions: tuple[Any, ...]) -> None:
 
             let_go(joined, face)
         raise
-
-
-def _embedded_endpoint() -> str:
-    """Where the embedded engine of this process answers: its parent's, or one that is started once and ends with it."""
-    global _engine, _parents  # noqa: PLW0603 - one engine for the whole process
-    with _starting:
-        inherited = os.environ.get(_INHERITED, "")
-        if _engine is None and inherited and (inherited == _parents or _answers(inherited)):
-            _parents = inherited
-            return inherited
-        if _engine is None:
-            # By name: the engine is a development tool, and nothing of the library depends on it.
-            _engine = import_module("dynamorm.testing.engines").EmbeddedEngine()
-            atexit.register(_engine.stop)
-            # Read at the start of the process: a child that is spawned, and has the local preset, meets the same tables.
-            os.environ[_INHERITED] = str(_engine.endpoint)
-    return str(_engine.endpoint)
-
-
-def _answers(endpoint: str) -> bool:
-    """Whether there is an engine at the endpoint: that of a parent may have ended."""
-    try:
-        answers: bool = import_module("dynamorm.testing.engine").lists_tables(int(endpoint.rpartition(":")[2]))
-    except ValueError:
-        return False
-    return answers
 
 
 def driver_options(session: Session) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from dynamorm.effects import Reply, Send
 from dynamorm.errors import ConfigError
 from dynamorm.io.aio import Aio
-from dynamorm.io.in_process import exchanged, turn
+from dynamorm.io.in_process import Troubled, asked, reply, turn
 from dynamorm.models.schema.overriding import override
 
 
@@ -24,4 +25,10 @@ class AioInProcess(Aio):
         if self._pool.closed:
             raise ConfigError("this database was closed")
         await turn()
-        return exchanged(self.engine, send)
+        trouble = getattr(self.engine, "trouble", None)
+        if trouble is None:
+            return reply(send, *self.engine.handle(*asked(send)))
+        met = Troubled(trouble, send)
+        if met.seconds:
+            await asyncio.sleep(met.seconds)
+        return met.answer()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from itertools import count
+from time import gmtime, sleep, time
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
@@ -23,15 +24,35 @@ _target: Final = re.compile(rb"\r\nX-Amz-Target: ([!-~]+)\r\n").search
 _numbers: Final = count(1)
 
 
+_DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
+_MONTHS: Final = (
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+)  # fmt: skip
+_dated: tuple[int, bytes] = (-1, b"")
+
+
+def http_date() -> bytes:
+    """Now, as a Date header says it; written once in a second."""
+    global _dated  # noqa: PLW0603 - it is the same for all
+    second, known = _dated
+    now = int(time())
+    if now != second:
+        at = gmtime(now)
+        known = b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
+            _DAYS[at.tm_wday], at.tm_mday, _MONTHS[at.tm_mon - 1], at.tm_year, at.tm_hour, at.tm_min, at.tm_sec
+        )  # fmt: skip
+        _dated = now, known
+    return known
+
+
 class Answer:
     """What an engine has answered, as a `Reply`."""
 
-    __slots__ = ("body", "crc", "origin", "request_id", "status")
+    __slots__ = ("body", "crc", "date", "origin", "request_id", "status")
 
     body: bytes
     status: int
 
-    date: None = None
     retry_after: None = None
     reusable: bool = True
 
@@ -39,6 +60,7 @@ class Answer:
         self.status = status
         self.body = body
         self.crc: bytes | None = b"%d" % crc32(body)
+        self.date: bytes | None = http_date()
         self.request_id: str | None = f"IN-PROCESS-{next(_numbers)}"
         self.origin: Any = None
 
@@ -46,18 +68,40 @@ class Answer:
         """Do nothing: there is no connection."""
 
 
-def exchanged(engine: Any, send: Send) -> Reply:
-    """Have the engine answer a request. Raises: `TransportError` where the answer is larger than was allowed."""
+def asked(send: Send) -> tuple[str, bytes]:
+    """The target of a request, and its body."""
     data = send.data
     end = data.index(b"\r\n\r\n")
     match = _target(data, 0, end + 2)
-    target = "" if match is None else match[1].decode()
-    if target.startswith("DynamoDB"):
-        target = target.rpartition(".")[2]
-    status, body = engine.handle(target, data[end + 4 :])
+    return "" if match is None else match[1].decode(), data[end + 4 :]
+
+
+def reply(send: Send, status: int, body: bytes) -> Reply:
+    """What the engine has answered. Raises: `TransportError` where that is larger than was allowed."""
     if len(body) > send.largest:
         raise TransportError("protocol", f"an answer of {len(body)} bytes", sent=True)
     return Answer(status, body)
+
+
+class Troubled:
+    """A request that may meet faults of the engine: ``seconds`` is how long its answer is waited for, then `answer` is that."""
+
+    __slots__ = ("_answered", "_send", "_verdict", "seconds")
+
+    def __init__(self, trouble: Any, send: Send) -> None:
+        target, body = asked(send)
+        self._send = send
+        self._verdict = trouble.verdict(target, body)
+        self._answered = trouble.carry_out(self._verdict, target, body)
+        self.seconds: float = min(self._verdict.delay, send.timeout)
+
+    def answer(self) -> Reply:
+        """The answer. Raises: `TransportError` for one that is lost, or late."""
+        if self._verdict.delay > self._send.timeout:
+            raise TransportError("timeout", f"no complete answer within {self._send.timeout:.3f} s", sent=True)
+        if self._answered is None:
+            raise TransportError("receive", "the connection was reset", sent=True)
+        return reply(self._send, *self._answered)
 
 
 class InProcess(Blocking):
@@ -72,7 +116,13 @@ class InProcess(Blocking):
         """Have the engine answer. Raises: `TransportError`, `ConfigError` once it or the driver is closed."""
         if self._pool.closed:
             raise ConfigError("this database was closed")
-        return exchanged(self.engine, send)
+        trouble = getattr(self.engine, "trouble", None)
+        if trouble is None:
+            return reply(send, *self.engine.handle(*asked(send)))
+        met = Troubled(trouble, send)
+        if met.seconds:
+            sleep(met.seconds)
+        return met.answer()
 
 
 @coroutine

@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -58,6 +59,7 @@ class FunctionBackend:
 def _headers(request: Request, body: bytes) -> tuple[tuple[str, str], ...]:
     """The headers that AWS sends with a body."""
     return (
+        ("Date", formatdate(usegmt=True)),
         ("Content-Type", "application/x-amz-json-1.0"),
         ("x-amzn-requestid", f"R{request.index}"),
         ("x-amz-crc32", str(zlib.crc32(body))),
@@ -89,7 +91,7 @@ class EngineBackend:
     async def forward(self, request: Request) -> Message:
         """Send the request as it came and return the engine's answer."""
         if self._engine is not None:
-            status, body = self._engine.handle(request.operation, request.body)
+            status, body = self._engine.handle(request.headers.get("x-amz-target", ""), request.body)
             return Message(status, _headers(request, body), body)
         async with asyncio.timeout(self._timeout):
             kept = self._take()

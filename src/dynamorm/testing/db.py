@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import inspect
 import os
 import secrets
-import threading
 from collections.abc import Awaitable, Callable, Iterable
 from copy import copy
 from typing import Any, Self
@@ -21,10 +19,10 @@ from dynamorm.faces.drivers import asyncio_driver, blocking_driver
 from dynamorm.features.tables.changes import remove
 from dynamorm.features.tables.look import Patience, names
 from dynamorm.session import Session
-from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
 from dynamorm.testing.fixtures.dump import dump
 from dynamorm.testing.fixtures.load import load
 from dynamorm.testing.kit.faulty_engine import FaultyEngine
+from dynamorm.testing.named_engines import child_engine
 from dynamorm.testing.own_tables import OwnTables
 from dynamorm.wire.endpoint import Endpoint
 
@@ -32,18 +30,15 @@ ENGINE_VARIABLE = "DYNAMORM_TEST_ENGINE"
 
 _PATIENCE = 60.0  # seconds for a table that is busy with something else
 
-_lock = threading.Lock()
-_local: Any = None
-
 
 class TestDB(DB):
     """A `DB` for one test. Its tables are its own, and are deleted when it is closed.
 
     ``engine`` is the one to use: a `dynamorm.engine.Engine`, or anything that has an ``endpoint`` on this machine. Without it the
-    variable ``DYNAMORM_TEST_ENGINE`` names one: ``memory`` (an `Engine` of its own for each test database), ``embedded``,
-    ``local`` (DynamoDB Local, found through ``DYNAMODB_LOCAL_HOME``) or a URL on this machine. Without both it is the engine at
-    ``DYNAMODB_ENDPOINT``, else the embedded one (the ``local`` extra), which all test databases of a process share. It never
-    talks to another machine. A random ``table_prefix`` keeps tests apart that share an engine. With ``table_prefix=""`` on an
+    variable ``DYNAMORM_TEST_ENGINE`` names one: ``memory`` (an `Engine` of its own for each test database), ``embedded`` (the one
+    that all databases of `Presets.local_development` share in a process), ``local`` (DynamoDB Local, found through
+    ``DYNAMODB_LOCAL_HOME``), ``ministack`` or a URL on this machine. Without both it is the engine at ``DYNAMODB_ENDPOINT``, else
+    ``memory``. It never talks to another machine. A random ``table_prefix`` keeps tests apart that share an engine. With ``table_prefix=""`` on an
     `Engine` that is given, its tables are used as they are, and left: `Engine.restore` makes them as they were.
 
     The tables of ``models`` are made when the ``with`` block begins, and any other with the first request for its items.
@@ -278,6 +273,8 @@ def engine_of(config: Config, engine: Any, move: Callable[[str], None]) -> Any:
         engine = inside if hasattr(inside, "faults") else FaultyEngine(config.resolve_endpoint(), inside)
     if isinstance(engine, FaultyEngine):
         engine.follow(move, config.table_prefix)
+    elif isinstance(engine, Engine):
+        engine.prefixes.add(config.table_prefix)
     return engine
 
 
@@ -311,6 +308,8 @@ def _mended(engine: Any) -> None:
     """Let an engine have no faults any more, so that tables can be deleted."""
     if isinstance(engine, FaultyEngine):
         engine.mend()
+    elif isinstance(engine, Engine) and engine.trouble is not None:
+        engine.faults.clear()
 
 
 def _leaves_tables(config: Config, own: Any) -> bool:
@@ -353,28 +352,19 @@ def _engine() -> dict[str, Any]:
     """What ``DYNAMORM_TEST_ENGINE`` says about the engine; nothing when it is not set."""
     name = os.environ.get(ENGINE_VARIABLE, "").strip()
     if not name:
-        return {}
+        elsewhere = os.environ.get("DYNAMODB_ENDPOINT", "").strip()
+        return {} if elsewhere else {"engine": Engine()}
     if name == "memory":
         return {"engine": Engine()}
     if name == "embedded":
         return {"endpoint": None}  # also where DYNAMODB_ENDPOINT names another
-    if name == "local":
-        return {"endpoint": _dynamodb_local()}
+    if name in ("local", "ministack"):
+        return {"endpoint": child_engine(name).endpoint}
     if "://" in name:
         return {"endpoint": name}
     raise ConfigError(
-        f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000"
+        f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000, nor ministack"
     )
-
-
-def _dynamodb_local() -> str:
-    """Where the DynamoDB Local of this process answers. It is started once, and ends with the process."""
-    global _local  # noqa: PLW0603 - one engine for the whole process
-    with _lock:
-        if _local is None:
-            _local = DynamoDBLocal(jvm=SHORT_RUN)
-            atexit.register(_local.stop)
-    return str(_local.endpoint)
 
 
 def drop_tables(session: Session) -> Flow[int]:

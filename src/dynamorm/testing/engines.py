@@ -1,4 +1,4 @@
-"""The two engines that tests and demos run on. It must know nothing of pytest, nor of ours beyond errors."""
+"""The two engines in child processes that tests can run on. It must know nothing of pytest, nor of ours beyond errors."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Measured on two cores, in processor time: the start 3.5 s (7.8 s without), the f
 class EmbeddedEngine(Engine):
     """The pure-Python engine (the ``ministack`` package: DynamoDB, streams, KMS, STS and S3) as a child process.
 
-    It keeps everything in memory, starts in under a second and listens on 127.0.0.1 only. Requires the ``local``
-    extra: ``pip install 'dynamorm-py[local]'``. ``services`` are ministack's names of what it shall offer;
+    It keeps everything in memory, starts in under a second and listens on 127.0.0.1 only. Requires the
+    package: ``pip install 'ministack>=1.5,<2'``. ``services`` are ministack's names of what it shall offer;
     ``start_timeout`` is in seconds.
 
     Raises `ConfigError` when ministack is not installed, or does not start.
@@ -34,7 +34,7 @@ class EmbeddedEngine(Engine):
     Example: ``with EmbeddedEngine() as engine: print(engine.endpoint)``
     """
 
-    name = "the embedded engine (ministack)"
+    name = "ministack"
 
     def __init__(
         self,
@@ -43,7 +43,9 @@ class EmbeddedEngine(Engine):
         start_timeout: float = 30.0,
     ) -> None:
         if importlib.util.find_spec("ministack") is None:
-            raise ConfigError("the embedded engine needs the package ministack: pip install 'dynamorm-py[local]'")
+            raise ConfigError(
+                "EmbeddedEngine needs the package ministack: pip install 'ministack>=1.5,<2'; dynamorm.engine needs none"
+            )
         self._services = services
         super().__init__(start_timeout=start_timeout)
 

@@ -14,8 +14,8 @@ from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
 
-NAMES: Final = ("memory", "sqlite", "embedded", "local")
-"""``memory`` and ``sqlite`` are engines inside the process, ``embedded`` is ministack, ``local`` Amazon's DynamoDB Local."""
+NAMES: Final = ("memory", "sqlite", "ministack", "local")
+"""``memory`` and ``sqlite`` are engines inside the process, the others run in processes of their own."""
 
 _started: dict[str, Any] = {}
 _lock = threading.Lock()
@@ -42,12 +42,19 @@ def engine_named(name: str) -> Generator[Any, None, None]:
 
 
 def _child(name: str) -> Any:
-    """An engine in a child process, which ends with this one."""
+    try:
+        return child_engine(name)
+    except ConfigError as error:
+        raise UnavailableError(f"{name}: {error}") from None
+
+
+def child_engine(name: str) -> Any:
+    """The engine in a child process, ``local`` or ``ministack``: it is started once, and ends with this process.
+
+    Raises: ConfigError where it cannot be started.
+    """
     with _lock:
         if name not in _started:
-            try:
-                _started[name] = DynamoDBLocal(jvm=SHORT_RUN) if name == "local" else EmbeddedEngine()
-            except ConfigError as error:
-                raise UnavailableError(f"{name}: {error}") from None
+            _started[name] = DynamoDBLocal(jvm=SHORT_RUN) if name == "local" else EmbeddedEngine()
             atexit.register(_started[name].stop)
     return _started[name]

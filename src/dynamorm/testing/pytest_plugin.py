@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dynamorm.testing.db import AsyncTestDB, TestDB
     from dynamorm.testing.kit.freeze import freeze_time
 
-ENGINES: Final = ("memory", "sqlite", "embedded", "local")
+ENGINES: Final = ("memory", "sqlite", "ministack", "local")
 """What the mark takes; `dynamorm.testing.named_engines` starts them."""
 
 _MARK: Final = "dynamorm_engines"

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dynamorm.engine.answers import Members, answer, encode, listed
+from dynamorm.engine.answers import EMPTY, Members, answer, encode, listed
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, consumed_by, key_bytes
-from dynamorm.engine.items.writes import Outcome, commit, delete, places_of, plan, put
-from dynamorm.engine.refusal import invalid
+from dynamorm.engine.items.writes import Outcome, commit, delete, places_of, plan, put, store
+from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.shapes.legacy import modern
 from dynamorm.engine.sizes import read_units
+from dynamorm.engine.values.keys import HASH
 
 MAX_KEYS: Final = 100
 MAX_WRITES: Final = 25
@@ -34,21 +35,32 @@ def batch_get(core: Core, request: dict[str, Any]) -> bytes:
     found: list[tuple[str, bytes]] = []
     left: dict[str, Any] = {}
     consumed: list[Consumed] = []
+    refusals: list[Refusal] = []
     size = 0
     for (name, one, table, reading), places in zip(parts, keys, strict=True):
         items: list[bytes] = []
         used = Consumed(table)
+        consistent = bool(one.get("ConsistentRead"))
+        rows = core.read(table, consistent=consistent)
         for number, key in enumerate(places):
-            row = table.items.get(key)
+            row = rows.get(key)
+            if core.meter is not None:
+                units = read_units(0 if row is None else row[0], consistent=consistent)
+                refusal = _taken(core, core.meter.of_read(table, None, units, key[:HASH]), refusals)
+                if refusal is not None:
+                    left.setdefault(name, {**one, "Keys": []})["Keys"].append(one["Keys"][number])
+                    continue
             size += 0 if row is None else row[0]
             if size > MAX_ANSWER:
-                left[name] = {**one, "Keys": one["Keys"][number:]}
+                left[name] = {**one, "Keys": [*left.get(name, {"Keys": []})["Keys"], *one["Keys"][number:]]}
                 break
-            used.of_table += read_units(0 if row is None else row[0], consistent=bool(one.get("ConsistentRead")))
+            used.of_table += read_units(0 if row is None else row[0], consistent=consistent)
             if row is not None:
                 items.append(reading.of(row[1]))
         found.append((name, listed(items)))
         consumed.append(used)
+    if refusals and len(refusals) == sum(map(len, keys)):
+        raise refusals[0]
     members: Members = [("Responses", answer(found)), ("UnprocessedKeys", encode(left))]
     return answer(_with_capacity(members, request, consumed))
 
@@ -84,14 +96,45 @@ def batch_write(core: Core, request: dict[str, Any]) -> bytes:
             seen.add(write.key)
             writes.append(write)
     outcomes = [plan(core, write) for write in writes]
-    commit(core, outcomes)
-    members: Members = [("UnprocessedItems", b"{}")]
+    if core.meter is None:
+        commit(core, outcomes)
+        unprocessed = EMPTY
+    else:
+        outcomes, unprocessed = _metered(core, outcomes, asked)
+    members: Members = [("UnprocessedItems", unprocessed)]
     if request.get("ReturnItemCollectionMetrics") == "SIZE":
         members.append(("ItemCollectionMetrics", encode(_collections(outcomes))))
     by_table: dict[str, Consumed] = {}
     for outcome in outcomes:
         _count(by_table, outcome)
     return answer(_with_capacity(members, request, list(by_table.values())))
+
+
+def _taken(core: Core, demands: list[Any], refusals: list[Refusal]) -> Refusal | None:
+    """Take what an entry asks for, where there is anything left. Else the refusal, which is added to the others."""
+    refusal: Refusal | None = core.meter.refused(demands)
+    if refusal is None:
+        core.meter.take(demands)
+    else:
+        refusals.append(refusal)
+    return refusal
+
+
+def _metered(core: Core, outcomes: list[Outcome], asked: dict[str, Any]) -> tuple[list[Outcome], bytes]:
+    """Store what there are units for. Returns that, and the entries that are left. Raises: Refusal where it is nothing."""
+    entries = [(name, entry) for name, part in asked.items() for entry in part]
+    done: list[Outcome] = []
+    left: dict[str, list[Any]] = {}
+    refusals: list[Refusal] = []
+    for outcome, (name, entry) in zip(outcomes, entries, strict=True):
+        if _taken(core, core.meter.of_write(outcome), refusals) is None:
+            done.append(outcome)
+        else:
+            left.setdefault(name, []).append(entry)
+    if not done:
+        raise refusals[0]
+    store(core, done)
+    return done, encode(left)
 
 
 def _write(core: Core, name: str, entry: dict[str, Any]) -> Any:

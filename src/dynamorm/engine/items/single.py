@@ -18,7 +18,7 @@ from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import Outcome, commit, delete, needless, places_of, plan, put, update
 from dynamorm.engine.refusal import invalid
 from dynamorm.engine.sizes import read_units
-from dynamorm.engine.values.keys import after, hashed, part
+from dynamorm.engine.values.keys import HASH, after, hashed, part
 from dynamorm.engine.values.measure import Item, measure_item
 
 
@@ -141,7 +141,12 @@ def get_item(core: Core, request: dict[str, Any]) -> bytes:
     """GetItem."""
     table = core.usable(request.get("TableName"))
     reading = Reading(request, places_of(request))
-    row = table.items.get(key_bytes(table, request["Key"]))
+    consistent = bool(request.get("ConsistentRead"))
+    key = key_bytes(table, request["Key"])
+    row = table.items.get(key) if core.past is None else core.read(table, consistent=consistent).get(key)
+    if core.meter is not None:
+        units = read_units(0 if row is None else row[0], consistent=consistent)
+        core.meter.admit(core.meter.of_read(table, None, units, key[:HASH]))
     mode = wanted(request)
     members: Members = []
     if row is not None:
@@ -149,6 +154,6 @@ def get_item(core: Core, request: dict[str, Any]) -> bytes:
             return b'{"Item":' + row[1] + b"}"
         members.append(("Item", reading.of(row[1])))
     if mode is not None:
-        units = read_units(0 if row is None else row[0], consistent=bool(request.get("ConsistentRead")))
+        units = read_units(0 if row is None else row[0], consistent=consistent)
         members.append(("ConsumedCapacity", member(Consumed(table, units), mode)))
     return answer(members)

@@ -18,10 +18,12 @@ from dynamorm.engine.answers import EMPTY, Members, answer, encode, listed, read
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, key_bytes
+from dynamorm.engine.items.throughput import reason_code
 from dynamorm.engine.items.writes import DUPLICATE, FAILED, MAKERS, Outcome, Write, places_of, plan
 from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
 from dynamorm.engine.sizes import read_units
 from dynamorm.engine.store.store import Change
+from dynamorm.engine.values.keys import HASH
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 TOKEN_SECONDS: Final = 600.0
@@ -62,6 +64,8 @@ def write_all(
     outcomes = _planned(core, made())
     if sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES:
         raise invalid("Member must have total size of all items less than or equal to 4 MB: Collection size exceeded")
+    if core.meter is not None:
+        _admit(core, [core.meter.of_write(outcome, 2.0) for outcome in outcomes])
     consumed = [(outcome.write, 2.0 * outcome.units, outcome.arms) for outcome in outcomes]
     changes = [change for outcome in outcomes for change in outcome.changes]
     if token is not None:
@@ -75,6 +79,17 @@ def write_all(
         for index, cost in arms.items():
             one.add(index, float(cost))
     return _answer(request, list(totals.values()), "Write", members, outcomes)
+
+
+def _admit(core: Core, entries: list[list[Any]]) -> None:
+    """Take what the entries of a transaction ask for. Raises: Refusal with the reasons where something is used up."""
+    reasons: list[dict[str, Any]] = []
+    for demands in entries:
+        refusal = core.meter.refused(demands)
+        reasons.append(_NONE if refusal is None else {"Code": reason_code(refusal), "Message": refusal.text})
+    if any(one is not _NONE for one in reasons):
+        raise _cancelled(reasons)
+    core.meter.take([one for demands in entries for one in demands])
 
 
 def _size(row: tuple[int, bytes] | None) -> int:
@@ -210,6 +225,7 @@ def transact_get(core: Core, request: dict[str, Any]) -> bytes:
     found: list[bytes] = []
     totals: dict[str, Consumed] = {}
     seen: set[tuple[str, bytes]] = set()
+    reads: list[list[Any]] = []
     size = 0
     for number, entry in enumerate(entries):
         get = entry["Get"]
@@ -224,8 +240,13 @@ def transact_get(core: Core, request: dict[str, Any]) -> bytes:
         seen.add((table.name, key))
         row = table.items.get(key)
         size += _size(row)
-        totals.setdefault(table.name, Consumed(table)).of_table += read_units(_size(row), transactional=True)
+        units = read_units(_size(row), transactional=True)
+        totals.setdefault(table.name, Consumed(table)).of_table += units
+        if core.meter is not None:
+            reads.append(core.meter.of_read(table, None, units, key[:HASH]))
         found.append(EMPTY if row is None else answer([("Item", reading.of(row[1]))]))
+    if core.meter is not None:
+        _admit(core, reads)
     if size > MAX_BYTES:
         raise invalid("Collection size exceeded: the items of a transaction have 4 MB at most")
     members: Members = [("Responses", listed(found))]

@@ -221,6 +221,13 @@ def _updated(outcome: Outcome) -> None:
 
 
 def commit(core: Core, outcomes: list[Outcome]) -> None:
+    """Store what writes have made. Raises: Refusal where throughput is enforced, and nothing is left."""
+    if core.meter is not None:
+        core.meter.admit([one for outcome in outcomes for one in core.meter.of_write(outcome)])
+    store(core, outcomes)
+
+
+def store(core: Core, outcomes: list[Outcome]) -> None:
     """Store what writes have made."""
     changes = outcomes[0].changes if len(outcomes) == 1 else [one for outcome in outcomes for one in outcome.changes]
     if changes:

@@ -22,10 +22,11 @@ from dynamorm.engine.items.single import key_bytes
 from dynamorm.engine.partiql.binding import Bound
 from dynamorm.engine.partiql.places import looked, ordered, whole_key
 from dynamorm.engine.queries.operations import END
-from dynamorm.engine.queries.page import Page, Source, projected, read_page
+from dynamorm.engine.queries.page import Page, Source, metered, projected, read_page
 from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.sizes import PAGE, read_units
 from dynamorm.engine.store.undo import Row
+from dynamorm.engine.values.keys import HASH
 from dynamorm.engine.values.measure import Item
 
 
@@ -59,6 +60,9 @@ def select(core: Core, bound: Bound) -> Members:
         if page.last is not None:
             token = _token(digest, number, page.last, source)
             break
+    if core.meter is not None:
+        one = ranges[0][0][:HASH] if looking.ranges is not None and len(ranges) == 1 else None
+        metered(core, source, whole, one)
     members: Members = [("Items", listed(whole.shown))]
     if token is not None:
         members.append(("NextToken", encode(token)))

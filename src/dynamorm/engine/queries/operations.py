@@ -10,7 +10,7 @@ from typing import Any, Final
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.writes import places_of
 from dynamorm.engine.queries.key_conditions import key_range
-from dynamorm.engine.queries.page import Page, all_used, answered, read_page, source_of
+from dynamorm.engine.queries.page import Page, all_used, answered, metered, read_page, source_of
 from dynamorm.engine.refusal import invalid
 from dynamorm.engine.values.keys import HASH
 
@@ -46,6 +46,8 @@ def query(core: Core, request: dict[str, Any]) -> bytes:
         else:
             low = max(low, at + b"\0")
     page = read_page(source, low, high, limit=request.get("Limit"), backwards=backwards) if low < high else Page()
+    if core.meter is not None:
+        metered(core, source, page, found.low[:HASH])
     if source.index is None and page.key and page.key == (found.first if backwards else found.last):
         page.last = None  # the end that the condition names: nothing can follow
     return answered(request, source, page)
@@ -63,7 +65,10 @@ def scan(core: Core, request: dict[str, Any]) -> bytes:
         if not low <= at < high:
             raise invalid("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment.")  # fmt: skip
         low = at + b"\0"
-    return answered(request, source, read_page(source, low, high, limit=request.get("Limit"), backwards=False))
+    page = read_page(source, low, high, limit=request.get("Limit"), backwards=False)
+    if core.meter is not None:
+        metered(core, source, page, None)
+    return answered(request, source, page)
 
 
 def _segment(request: dict[str, Any]) -> tuple[bytes, bytes]:

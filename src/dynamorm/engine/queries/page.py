@@ -20,6 +20,8 @@ from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import needless
 from dynamorm.engine.refusal import invalid, wrong_parameter
 from dynamorm.engine.sizes import PAGE, read_units
+from dynamorm.engine.store.past import Earlier
+from dynamorm.engine.store.store import Map
 from dynamorm.engine.values.measure import Item, measure_item
 
 _FILTER = "FilterExpression"
@@ -48,11 +50,19 @@ class Source:
         self.index: Index | None = None if name is None else self.table.index(name)
         self.consistent = bool(request.get("ConsistentRead"))
         index = self.index
+        self.items: Map | Earlier = self.table.items
+        self.entries: Map | Earlier = self.items if index is None else index.entries
         if index is not None and index.is_global:
             if self.consistent:
                 raise invalid("Consistent reads are not supported on global secondary indexes")
             if index.ready > core.now():
                 raise invalid(f"Cannot read from backfilling global secondary index: {index.name}")
+        if core.past is not None and not self.consistent:
+            if index is None:
+                self.entries = core.past.of_items(self.table.items)
+            else:
+                found = core.past.of_index(index.entries, self.table.items, is_global=index.is_global)
+                self.entries, self.items = found
         self.filter: conditions.Holds | None = None
         self.filtered: list[grammar.Path] = []
         self.projection: Shape | None = None
@@ -179,9 +189,9 @@ class Page:
 def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, backwards: bool, room: int = PAGE) -> Page:
     """Read a page from ``low`` to below ``high``: ``room`` bytes, where it does not go on with another one at least one item."""
     page, table, index = Page(), source.table, source.index
-    entries = table.items if index is None else index.entries
+    entries = source.entries
     referred = index is not None and index.kept is None
-    get, holds, projection, fetches = table.items.get, source.filter, source.projection, source.fetches
+    get, holds, projection, fetches = source.items.get, source.filter, source.projection, source.fetches
     shown, counts = page.shown, source.counts
     plain = holds is None and projection is None and not counts and not fetches
     size = scanned = 0
@@ -224,6 +234,16 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     if plain:
         page.found = scanned
     return page
+
+
+def metered(core: Core, source: Source, page: Page, partition: bytes | None) -> None:
+    """Take the units of a page, where throughput is enforced. Raises: Refusal."""
+    index = None if source.index is None else source.index.name
+    units = read_units(page.size, consistent=source.consistent)
+    demands = core.meter.of_read(source.table, index, units, partition)
+    if page.base_units:
+        demands += core.meter.of_read(source.table, None, page.base_units, None)
+    core.meter.admit(demands)
 
 
 def answered(request: dict[str, Any], source: Source, page: Page) -> bytes:

@@ -82,7 +82,7 @@ def reader(operation: str) -> Callable[[bytes], dict[str, Any]]:
 
     def read(body: bytes) -> dict[str, Any]:
         if len(body) > MAX_BODY:
-            raise Refusal("RequestEntityTooLargeException", "a request has 16 MB at most", status=413)
+            raise unreadable("a request has 16 MB at most")
         if body.count(b"{") + body.count(b"[") > DEEPEST and _is_too_deep(body):
             raise unreadable(f"the request is nested deeper than {DEEPEST} levels")
         try:

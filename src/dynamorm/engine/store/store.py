@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -89,6 +89,8 @@ class Store:
             self._unlock()
             raise
         self._versions = Versions()
+        self.watch: Callable[[Sequence[Change]], None] | None = None
+        """Is told of changes that were made."""
         self._maps: dict[int, Map] = {}
         names = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'm[0-9]*'")
         self.numbers = {int(name[1:]) for (name,) in names}
@@ -147,6 +149,13 @@ class Store:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make changes: all of them, or none where the disk fails."""
+        if self.watch is not None:
+            self._apply(changes)
+            self.watch(changes)
+            return
+        self._apply(changes)
+
+    def _apply(self, changes: Sequence[Change]) -> None:
         last = self._versions.last()
         if last is not None:
             rows = last.rows

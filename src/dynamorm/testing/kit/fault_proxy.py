@@ -6,23 +6,18 @@ engine and back.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 from zlib import crc32
 
 from dynamorm.engine.faults import UNTOUCHED, Faults, Verdict
+from dynamorm.engine.faulty import BATCHES, RESULTS, divided, encode, names_of, tables_of, with_left
 from dynamorm.models.schema.overriding import override
 from dynamorm.testing import answers
 from dynamorm.testing.answers import Answer, Message
 from dynamorm.testing.backend import EngineBackend
 from dynamorm.testing.engine_proxy import EngineProxy
 from dynamorm.testing.request import Request
-
-_BATCHES = {"BatchGetItem": "UnprocessedKeys", "BatchWriteItem": "UnprocessedItems"}
-_RESULTS = {"BatchGetItem": "Responses"}
-_TRANSACTIONS = frozenset({"TransactGetItems", "TransactWriteItems"})
 
 
 class FaultProxy(EngineProxy):
@@ -48,8 +43,7 @@ class FaultProxy(EngineProxy):
         if not self.faults.active:
             return answers.honest()
         tables, entries = tables_of(request.operation, request.json)
-        named = {name.removeprefix(prefix) for name in tables for prefix in ("", *self.prefixes)}
-        verdict = self.faults.decide(request.operation, named, entries=entries)
+        verdict = self.faults.decide(request.operation, names_of(tables, self.prefixes), entries=entries)
         if verdict is UNTOUCHED:
             return answers.honest()
         if verdict.unprocessed and not verdict.is_final:
@@ -83,33 +77,15 @@ class _PartlyBackend(EngineBackend):
         places = self.left.pop(request.index, None)
         if places is None:
             return await super().forward(request)
-        kept, left = _divided(request.json["RequestItems"], places)
-        told = _BATCHES[request.operation]
+        kept, left = divided(request.json["RequestItems"], places)
         if not kept:  # the service has no empty batches
-            return _message({_RESULTS.get(request.operation, "ItemCollectionMetrics"): {}, told: left})
-        body = json.dumps({**request.json, "RequestItems": kept}, separators=(",", ":")).encode()
+            told = BATCHES[request.operation]
+            return _message(encode({RESULTS.get(request.operation, "ItemCollectionMetrics"): {}, told: left}))
+        body = encode({**request.json, "RequestItems": kept})
         message = await super().forward(replace(request, head=_resized(request.head, len(body)), body=body))
         if message.status != 200:
             return message
-        answer = json.loads(message.body)
-        return _message({**answer, told: {**left, **answer.get(told, {})}})
-
-
-def _divided(asked: dict[str, Any], places: frozenset[int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The entries of a batch that are carried out, and those that are left, by tables."""
-    kept: dict[str, Any] = {}
-    left: dict[str, Any] = {}
-    number = 0
-    for table, part in asked.items():
-        entries = _entries(part)
-        for entry in entries:
-            side = left if number in places else kept
-            number += 1
-            if isinstance(part, dict):
-                side.setdefault(table, {**part, "Keys": []})["Keys"].append(entry)
-            else:
-                side.setdefault(table, []).append(entry)
-    return kept, left
+        return _message(with_left(request.operation, message.body, left))
 
 
 def _resized(head: bytes, length: int) -> bytes:
@@ -119,45 +95,10 @@ def _resized(head: bytes, length: int) -> bytes:
     return b"\r\n".join([start, *kept, b"Content-Length: %d" % length, b"", b""])
 
 
-def _message(body: dict[str, Any]) -> Message:
-    data = json.dumps(body, separators=(",", ":")).encode()
+def _message(data: bytes) -> Message:
     headers = (
         ("Content-Type", "application/x-amz-json-1.0"),
         ("x-amzn-requestid", "PARTLY"),
         ("x-amz-crc32", str(crc32(data))),
     )
     return Message(200, headers, data)
-
-
-def tables_of(operation: str, body: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
-    """The tables that a request names, and how many entries its batch or transaction has. Anything malformed counts as none.
-
-    Example: ``tables, entries = tables_of(request.operation, request.json)``
-    """
-    if operation in _BATCHES:
-        asked = body.get("RequestItems")
-        items = asked if isinstance(asked, dict) else {}
-        return tuple(map(_name, items)), sum(len(_entries(part)) for part in items.values())
-    if operation in _TRANSACTIONS:
-        actions = body.get("TransactItems")
-        parts = [
-            part
-            for action in (actions if isinstance(actions, list) else ())
-            if isinstance(action, dict)
-            for part in action.values()
-            if isinstance(part, dict)
-        ]
-        return tuple(dict.fromkeys(_name(part.get("TableName", "")) for part in parts)), len(parts)
-    table = body.get("TableName")
-    return ((_name(table),) if isinstance(table, str) else ()), 0
-
-
-def _entries(part: Any) -> list[Any]:
-    """What one table's part of a batch asks for: keys to read, or writes."""
-    found = part.get("Keys", ()) if isinstance(part, dict) else part
-    return found if isinstance(found, list) else []
-
-
-def _name(table: Any) -> str:
-    """The name of a table that may be given by its ARN."""
-    return str(table).rpartition(":table/")[2]

@@ -1,0 +1,65 @@
+"""``python -m dynamorm.engine``: an engine over HTTP, until it is stopped. It must not know requests."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+from dynamorm.engine.engine import Engine
+from dynamorm.errors import ConfigError
+
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit status: 1 where it cannot begin."""
+    given = _parser().parse_args(arguments)
+    try:
+        keys = _keys(environ) if given.verify else None
+        with Engine(given.file, durability=given.durability) as engine:
+            server = engine.serve(given.port, given.host, verify=given.verify, keys=keys)
+            where = "in memory" if given.file is None else given.file
+            sys.stdout.write(f"DynamoDB at {server.endpoint}, {where}; Ctrl-C ends it\n")
+            sys.stdout.flush()
+            _until_told()
+    except ConfigError as error:
+        sys.stderr.write(f"dynamorm.engine: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dynamorm.engine", description="DynamoDB on this machine, for development and tests."
+    )
+    parser.add_argument("--port", type=int, default=8000, help="0 takes one that is free (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="who reaches it may do everything (default: %(default)s)")
+    parser.add_argument("--file", metavar="PATH", help="keep everything in this file; without it in memory")
+    parser.add_argument(
+        "--durability",
+        choices=("process", "power"),
+        default="process",
+        help="what a file survives: the end of the process, or of the machine (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help=f"check signatures, with the key in {' and '.join(_KEYS)}"
+    )
+    return parser
+
+
+def _keys(environ: Mapping[str, str]) -> dict[str, str]:
+    key_id, secret = (environ.get(name, "") for name in _KEYS)
+    if not key_id or not secret:
+        raise ConfigError(f"--verify checks signatures with the key in {' and '.join(_KEYS)}: set both")
+    return {key_id: secret}
+
+
+def _until_told() -> None:
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
