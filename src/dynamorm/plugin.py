@@ -12,6 +12,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``scope_rule(schema, scope)`` | gives a `ScopeRule` for the keys and objects of a model in a view, or None; raises to refuse the model there |
 | ``viewed(before, scope)`` | a view is made: gives the entries of its scope to go on with, or None for those that were given; raises to refuse it |
 | ``scope_of(scope)`` | is asked with each verb that is called: gives entries that its scope has besides, or None; raises to refuse it |
+| ``credentials_of(scope)`` | gives the function that gives the `Credentials` with which all requests of a view with this scope are signed, plain or a coroutine function, the same object each time; or None for those of the database |
 | ``administered(what, scope)`` | raises where a database, or a view with this scope, may not do what is of whole tables: ``"tables"``, ``"stream"``, ``"partiql"``, ``"partiql_text"`` (of a statement that names its table), ``"repair_unique"`` |
 | ``reads_nothing`` | True: its rules of writes read no other items and fetch nothing, so that no verb is prepared for that |
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
@@ -27,14 +28,15 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``gauges()`` | numbers by name, which ``db.gauges()`` shows with those of the database; see `Greatest` |
 | ``explained(request, config)`` | says something of a request that `explain` shows, in one line, or None |
 | ``return_consumed_capacity`` | ``"TOTAL"`` or ``"INDEXES"``: each request asks what it costs; see `consumed` |
+| ``asks_actor`` | True: it asks who acts (`current_actor`), so that what is made in a `dynamorm.actor` (a query, a transaction, a coroutine) is done by that one, wherever it is done |
 | ``shows_verbs`` | True: calls tell their verb (`Call.operation`) where no plugin looks at verbs, too |
 | ``joined(db)`` | is asked while it is registered: what it raises refuses the database, whose ``config`` it may read; it may register others |
 | ``opened(db)``, ``closed(db)`` | a ``with`` block or the first verb of a database begins; it is closed, or refused a later plugin: told where it was opened, or had ``joined`` |
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 
 A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges``,
-``explained``, ``joined``, ``opened``, ``closed``, ``forked``, ``return_consumed_capacity`` and ``shows_verbs`` changes nothing: it may be
-registered at any time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
+``explained``, ``joined``, ``opened``, ``closed``, ``forked``, ``return_consumed_capacity``, ``asks_actor`` and ``shows_verbs``
+changes nothing: it may be registered at any time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
 the first call, asks of no request with a token: that stands for the request as it was sent before.
 """
 
@@ -49,7 +51,7 @@ from msgspec.json import decode, encode
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
 from .models.schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part, tenant_prefix
-from .models.schema.rules import ReadRule, ScopeRule, WriteRule
+from .models.schema.rules import KnownText, ReadRule, ScopeRule, WriteRule
 from .models.schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
 from .wire.blocks import Block, Blocks
@@ -91,6 +93,7 @@ __all__ = [
     "Greatest",
     "Hedge",
     "Item",
+    "KnownText",
     "Limiter",
     "ModelHook",
     "NotReady",

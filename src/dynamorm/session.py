@@ -59,8 +59,9 @@ class Session(Context):
     """
 
     __slots__ = (
-        "__weakref__", "_around", "_copies", "_has_views", "_plugins", "_reading", "_root", "_scoping", "_spares_tokens",
-        "_tables", "_views", "_way", "followed", "gauges", "is_closed", "life", "raising", "scopers", "verbs",
+        "__weakref__", "_around", "_asks", "_copies", "_has_views", "_plugins", "_reading", "_root", "_scoping", "_signing",
+        "_spares_tokens", "_tables", "_views", "_way", "followed", "gauges", "is_closed", "life", "raising", "scopers",
+        "verbs", "ways",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -79,6 +80,12 @@ class Session(Context):
         self._copies: WeakSet[Session] = WeakSet()  # for views and streams: a plugin that comes late comes to them, too
         self._plugins: tuple[Any, ...] = ()
         self._spares_tokens = False
+        self._asks: tuple[str, Any] | None = (
+            None  # of a view with credentials of its own: who gives them, and the function
+        )
+        self.ways: Any = (
+            None  # `dynamorm.ops.calls.own_credentials.OwnWays`, given by the face where plugins give credentials
+        )
         # By the scope that plugins give a verb; kept by `dynamorm.faces.following`.
         self.followed: dict[Any, Session] = {}
         self.stand_in(None)  # until the face gives them
@@ -88,12 +95,14 @@ class Session(Context):
     def fill(self, other: Any) -> None:
         super().fill(other)
         other._around = self._around
+        other._asks = self._asks
         other._copies = self._copies
         other._has_views = self._has_views
         other._plugins = self._plugins
         other._reading = self._reading
         other._root = self._root
         other._scoping = self._scoping
+        other._signing = self._signing
         other._spares_tokens = self._spares_tokens
         other._tables = self._tables
         other._views = self._views
@@ -105,6 +114,7 @@ class Session(Context):
         other.raising = self.raising
         other.scopers = self.scopers
         other.verbs = self.verbs
+        other.ways = self.ways
 
     def use(self, plugins: tuple[Any, ...]) -> bool:
         """Compose what these plugins add, outermost first. They take the place of those that were given before.
@@ -120,6 +130,7 @@ class Session(Context):
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = named(plugins, "finish")
         self._reading = _members(plugins, "read_rule")
         self._scoping = named(plugins, "scope_rule")
+        self._signing = named(plugins, "credentials_of")
         self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
         # A field of a plugin may wait for something, as a rule may.
@@ -154,7 +165,7 @@ class Session(Context):
             shielded(observe, name, "observe") for name, observe in named(plugins, "observe")
         )
         self.channel.watch = _watch(plugins)
-        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around)
+        self.call: Callable[[Op], Flow[Any]] = _composed(self.channel, self._around, chooses=bool(self._signing))
         for other in tuple(self._copies):
             other._take_over(self)
         return False
@@ -167,7 +178,9 @@ class Session(Context):
             self._plans = root._plans
         self._plugins, self._around, self.call = root._plugins, root._around, root.call
         self.notes, self._spares_tokens = root.notes, root._spares_tokens
-        if self.channel is not root.channel:  # that of streams
+        if self._asks is not None:
+            self._sign(self._asks)
+        elif self.channel is not root.channel:  # that of streams
             self.channel.observers, self.channel.watch = root.channel.observers, root.channel.watch
             self.call = _composed(self.channel, self._around)
         if self._way is not None:
@@ -220,8 +233,25 @@ class Session(Context):
         if len(views) >= MAX_VIEWS:
             _forget(views)
         other._plans = views.setdefault(frozenset(scope.items()), {})
+        if self._signing:
+            other._have_credentials()
         self._copies.add(other)
         return other
+
+    def _have_credentials(self) -> None:
+        """Let the requests of this view be signed with what plugins give for its scope. Raises: ConfigError for two that give some."""
+        given = [(name, ask) for name, of in self._signing if (ask := of(self.scope)) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                f"the plugins {' and '.join(name for name, _ in given)} both give the credentials of this view"
+            )
+        if given and given[0] != self._asks:
+            self._sign(given[0])
+
+    def _sign(self, asks: tuple[str, Any]) -> None:
+        plugin, ask = self._asks = asks
+        self.channel: Channel = self.ways.channel(self.root.channel, ask, plugin)
+        self.call = _joining().over(self.channel, self.call)
 
     @override
     def writer(self, verb: str) -> Callable[..., Write]:
@@ -397,9 +427,11 @@ def _asking(plugins: tuple[Any, ...], *, spares_tokens: bool) -> Iterator[Any]:
         )
 
 
-def _composed(channel: Channel, arounds: tuple[Any, ...]) -> Callable[[Op], Flow[Any]]:
-    """The call over a channel, with the plugins around it, outermost first."""
+def _composed(channel: Channel, arounds: tuple[Any, ...], *, chooses: bool = False) -> Callable[[Op], Flow[Any]]:
+    """The call over a channel, with the plugins around it, outermost first. ``chooses``: views may have one of their own."""
     call: Callable[[Op], Flow[Any]] = caller(channel)
+    if chooses:
+        call = _joining().choosing(call)
     for around in reversed(arounds):
         call = around(call)
     return call

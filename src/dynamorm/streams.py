@@ -50,19 +50,16 @@ def decode(record: Mapping[str, Any], model: type[M], *, db: Database | None = N
     ``kind, old, new = decode(...)``; an image that the stream's view leaves out is None, and ``keys`` is always there.
     ``db`` is needed when plugins change how the model is stored (encryption, tenants), or table names have a prefix
     that is to be checked. Rules of its plugins prepare for the record first; on an `AsyncDB` only those that need not wait. The record of a sibling, an item of another class in the same table, has neither image
-    (`StreamRecord.is_sibling`).
+    (`StreamRecord.is_sibling`). Of a model of tenants ``db`` is the view of one, which refuses records of the others, or of all.
 
     Raises: ValidationError for what is no stream record, a record of another table or key, and an item that does not
-    fit the model; ModelError for a model whose options need a plugin; InvalidUse where a rule of an `AsyncDB` must wait.
+    fit the model; TenantMismatch for an item of another tenant; ModelError for a model whose options need a plugin; InvalidUse where a rule of an `AsyncDB` must wait.
 
     Example::
 
         kind, old, new = decode(record, Payment)
     """
-    found: StreamRecord[M] = read_record(record, _codec(model, db), prefix=_prefix(db), prepare=_preparing(model, db))
-    if db is not None and (rules := db._session.plan(model).read_rules) is not None:  # noqa: SLF001 - the faces' own seam
-        found.shown_to(rules.check_record)
-    return found
+    return _read(record, model, db, _prefix(db))
 
 
 def decode_event(
@@ -132,9 +129,18 @@ def process(
 
 def _decoded(record: Any, model: Any, db: Database | None, skip_unknown: bool) -> StreamRecord[Any]:  # noqa: FBT001 - the callers' own
     prefix = _prefix(db)
-    model = _model_of(record, model, prefix)
-    prepare = _preparing(model, db)
-    return read_record(record, _codec(model, db), prefix=prefix, skip_unknown=skip_unknown, prepare=prepare)
+    return _read(record, _model_of(record, model, prefix), db, prefix, skip_unknown=skip_unknown)
+
+
+def _read(
+    record: Any, model: Any, db: Database | None, prefix: str | None, *, skip_unknown: bool = False
+) -> StreamRecord[Any]:
+    """The record, where the rules of the plugins do not refuse it."""
+    codec, prepare = _codec(model, db), _preparing(model, db)
+    found = read_record(record, codec, prefix=prefix, skip_unknown=skip_unknown, prepare=prepare)
+    if db is not None and (rules := db._session.plan(model).read_rules) is not None:  # noqa: SLF001 - the faces' own seam
+        found.shown_to(rules.check_record)
+    return found
 
 
 def _failed(record: Any, error: Exception, on_error: Callable[..., Any] | None) -> dict[str, list[dict[str, str]]]:

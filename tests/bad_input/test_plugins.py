@@ -237,6 +237,7 @@ ARGUMENTS = {
     "scope_rule": "schema, scope",
     "viewed": "before, scope",
     "scope_of": "scope",
+    "credentials_of": "scope",
     "administered": "what, scope",
     "finish": "transaction",
     "field": "schema, field",

@@ -14,8 +14,6 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.plugin import ReadRule, WriteRule
-from dynamorm.testing import FakeClock, reply
-from tests.plugins.scripts import Scripted
 
 from .kit import stored, table_of
 
@@ -84,22 +82,7 @@ class NotGoneFiltered(NotGone):
         draft.filter(gone.not_exists() | (gone != True))  # noqa: E712 - a condition
 
 
-class NotGoneToldAtOnce(NotGone):
-    """The same; of a page in which nothing is marked it is told at once."""
-
-    def __init__(self):
-        self.pages = self.items = 0
-
-    def check(self, item, scope):
-        self.items += 1
-        return super().check(item, scope)
-
-    def check_page(self, body, scope):
-        self.pages += 1
-        return b"BOOL" not in body
-
-
-RULES = {"filtered": NotGoneFiltered, "checked": NotGone, "told at once": NotGoneToldAtOnce}
+RULES = {"filtered": NotGoneFiltered, "checked": NotGone}
 
 
 class Mark(WriteRule):
@@ -201,25 +184,6 @@ def test_pages_go_on_behind_what_was_handed_out(soft, key, size):
     assert read == left
     filtered = query.filter(Note.size >= 1).limit(4)
     assert numbers(filtered.all()) == left[:4]
-
-
-def test_a_page_of_which_all_is_kept_is_looked_at_once(face_kind):
-    """As DynamoDB writes it, without spaces; of any other answer each item is looked at."""
-    soft = SoftDelete("told at once")
-    items = [{"of": {"S": "k"}, "number": {"N": str(number)}, "version": {"N": "0"}} for number in range(5)]
-    page = {"Items": items, "Count": 5, "ScannedCount": 5}
-    scripted = Scripted(face_kind, soft, answer=lambda _: reply(page), clock=FakeClock())
-
-    def read():
-        soft.rule.pages = soft.rule.items = 0
-        found = numbers(scripted.db.model(Note).where(Note.of == "k").all())
-        return found, soft.rule.pages, soft.rule.items
-
-    assert read() == ([0, 1, 2, 3, 4], 1, 0)
-    items[3]["gone"] = {"BOOL": True}
-    assert read() == ([0, 1, 2, 4], 1, 5)
-    items[3]["gone"] = {"BOOL": False}
-    assert read() == ([0, 1, 2, 3, 4], 1, 5)
 
 
 def test_scans_leave_it_out(soft, key):

@@ -15,9 +15,9 @@ from dynamorm.testing import FakeClock, reply
 from tests.plugins.scripts import FOUND, Payment, Scripted
 
 GUIDE = Path(__file__).parents[2] / "docs/guide/plugins.md"
-SHOWN = {*ARGUMENTS, *SETTINGS, "shows_verbs"}
+SHOWN = {*ARGUMENTS, *SETTINGS, "asks_actor", "shows_verbs"}
 """What a plugin may have."""
-CHANGES_NOTHING = {*LOOKING, "return_consumed_capacity", "shows_verbs"}
+CHANGES_NOTHING = {*LOOKING, "return_consumed_capacity", "asks_actor", "shows_verbs"}
 
 
 def told_in(text, mark="``"):

@@ -132,7 +132,13 @@ def test_every_moment_is_here():
 
 LAYERS = ("operation", "around")
 OF_MODELS = ("write_rule", "read_rule", "field", "model")
-OF_SCOPES = ("scope_rule", "viewed", "scope_of", "administered")  # what they raise refuses: test_scope_moments.py
+OF_SCOPES = (
+    "scope_rule",
+    "viewed",
+    "scope_of",
+    "credentials_of",
+    "administered",
+)  # what they raise refuses: test_scope_moments.py
 
 
 def test_what_only_looks_changes_nothing(ended, caplog):

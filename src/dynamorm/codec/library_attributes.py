@@ -198,8 +198,8 @@ def part_of(body: bytes, key: bytes) -> bytes | None:
     return raw
 
 
-KEY_PREFIX: Final = "~K#"
-"""How the partition key of a record of an encryption key begins, of no tenant."""
+SYSTEM_PREFIXES: Final = ("~A#", "~C#", "~I#", "~K#")
+"""How the partition keys of the library's own records begin, of no tenant: of audit trails and their signed days, of idempotent operations, of keys."""
 
 
 def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
@@ -214,12 +214,12 @@ def is_guard_key(wire: dict[str, Any] | None, constraint: str = "") -> bool:
 
 
 def is_system_key(wire: dict[str, Any] | None) -> bool:
-    """Whether the value of a partition key is that of an item of the library's own: a guard, a key, or ``T#<tenant>#~...``."""
+    """Whether the value of a partition key is that of an item of the library's own: a guard, a record, or ``T#<tenant>#~...``."""
     if is_guard_key(wire):
         return True
     found: Any = wire or {}
     text: str = bytes_of(found["B"]).decode(errors="replace") if "B" in found else found.get("S", "")
-    if text.startswith(KEY_PREFIX):
+    if text.startswith(SYSTEM_PREFIXES):
         return True
     parts = text.split("#", 2)
     return text.startswith("T#") and len(parts) == 3 and parts[2].startswith("~")

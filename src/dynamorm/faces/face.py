@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         @property
         def scope_of(self) -> Callable[..., Any]: ...
 
+    class _CredentialsOf(Protocol):
+        @property
+        def credentials_of(self) -> Callable[..., Any]: ...
+
     class _Administered(Protocol):
         @property
         def administered(self) -> Callable[..., Any]: ...
@@ -148,6 +152,7 @@ if TYPE_CHECKING:
         | _ScopeRule
         | _Viewed
         | _ScopeOf
+        | _CredentialsOf
         | _Administered
         | _Finish
         | _Field

@@ -1,4 +1,4 @@
-"""Faces of a database whose plugins have something to say of scopes: in which one a verb is, and what a view may not do.
+"""Faces of a database whose plugins ask for more than the verb: in which scope it is, what a view may not do, and who acts.
 
 A face becomes one of these when such a plugin is registered, so that no other face asks anything. Every verb, query,
 transaction, batcher and stream takes its session from the face when it is called or made, and so its scope. A verb of the
@@ -8,12 +8,13 @@ asyncio face does so when it is called, too, and not when it is awaited.
 from __future__ import annotations
 
 import sys
-from functools import wraps
+from functools import partial, wraps
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ValidationError
 from dynamorm.session import named
+from dynamorm.wire.acting import acting, acting_later, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,24 +31,32 @@ MOST: Final = 256
 """Scopes whose sessions are kept."""
 
 
-def follow(face: Any) -> None:
-    """Let a face ask the plugins of its database."""
-    kind = type(face)
-    if not issubclass(kind, Following):
-        face.__class__ = _OF.get(kind) or _OF.setdefault(kind, _following(kind))
+def follow(face: Any, *, scopes: bool = True, actors: bool = False) -> None:
+    """Let a face ask the plugins of its database: for the scopes of verbs, and for who acts."""
+    kind = plain = type(face)
+    while issubclass(plain, (Following, Acting)):
+        plain = plain.__mro__[2]
+    if actors or issubclass(kind, Acting):
+        plain = _made(Acting, plain)
+    if scopes or issubclass(kind, Following):
+        plain = _made(Following, plain)
+    face.__class__ = plain
 
 
-_OF: Final[dict[type[Any], type[Any]]] = {}
+_OF: Final[dict[tuple[type[Any], type[Any]], type[Any]]] = {}
 
 
-def _following(face: type[Any]) -> type[Any]:
-    metaclass: Any = type(face)
-    made: type[Any] = metaclass(
-        face.__name__,
-        (Following, face),
-        {**_verbs_of(face), "__doc__": face.__doc__, "__module__": face.__module__},
-    )
-    return made
+def _made(before: type[Any], kind: type[Any]) -> type[Any]:
+    """The class of what stands before a class: its verbs that are awaited are of the place in which they are called."""
+    found = _OF.get((before, kind))
+    if found is None:
+        metaclass: Any = type(kind)
+        members = {**_verbs_of(before, kind), "__doc__": kind.__doc__, "__module__": kind.__module__}
+        if not kind.__dictoffset__:
+            members["__slots__"] = ()  # or it would be of another layout
+        bases = (kind,) if before is _Made else (before, kind)
+        found = _OF[before, kind] = metaclass(kind.__name__, bases, members)
+    return found
 
 
 _CO_COROUTINE: Final = 0x80
@@ -57,37 +66,55 @@ _NOT_BOUND: Final = frozenset({"close", "estimate_monthly_cost", "explain", "set
 """What is no verb: these are about the database, and to ``explain`` each verb that it shows is a call of its own."""
 
 
-def _verbs_of(face: type[Any]) -> dict[str, Any]:
-    """The verbs of an asyncio face, each bound to the scope in which it is called. Those of a program's own class stay as they are."""
+def _verbs_of(before: type[Any], kind: type[Any]) -> dict[str, Any]:
+    """The verbs of the asyncio face, each bound to the place in which it is called. Those of a program's own class stay as they are."""
     members: dict[str, Any] = {}
-    for cls in reversed(face.__mro__):
+    for cls in reversed(kind.__mro__):
         members.update(vars(cls))
     return {
-        name: _as_called(member)
+        name: _as_called(member, before)
         for name, member in members.items()
         if isinstance(member, FunctionType)
-        and member.__code__.co_flags & _CO_COROUTINE
-        and member.__module__.startswith(f"{__package__}.")
+        and (member.__code__.co_flags & _CO_COROUTINE or hasattr(member, _BOUND))
+        and member.__module__.startswith(_OURS)
         and not name.startswith("_")
         and name not in _NOT_BOUND
-        and not hasattr(Following, name)
+        and not hasattr(before, name)
     }
 
 
-def _as_called(method: Any) -> Any:
-    @wraps(method)
-    def verb(self: Any, *args: Any, **options: Any) -> Any:
-        try:
-            bound = _bound(self)
-        except Exception as error:  # noqa: BLE001 - it is raised where the verb is awaited, as any other one is
-            return _refused(error)
-        return method(bound, *args, **options)
+_BOUND: Final = "_dynamorm_is_bound"
+_OURS: Final = (f"{__package__}.", "dynamorm.plugins.")
+
+
+def _as_called(method: Any, before: type[Any]) -> Any:
+    if before is Following:
+
+        @wraps(method)
+        def verb(self: Any, *args: Any, **options: Any) -> Any:
+            try:
+                bound = _bound(self)
+            except Exception as error:  # noqa: BLE001 - it is raised where the verb is awaited, as any other one is
+                return _refused(error)
+            return method(bound, *args, **options)
+
+    else:
+
+        @wraps(method)
+        def verb(self: Any, *args: Any, **options: Any) -> Any:
+            block = taken()
+            if block is None:
+                return method(self, *args, **options)
+            done: Any = acting_later(block, lambda: method(self, *args, **options))
+            done.__qualname__ = method.__qualname__  # which a warning shows
+            return done
 
     return _marked(verb)
 
 
 def _marked(verb: Any) -> Any:
     """A function that who asks takes for the coroutine function that it stands before."""
+    setattr(verb, _BOUND, True)
     inspect, asyncio = (sys.modules.get(name) for name in ("inspect", "asyncio"))  # the face of asyncio has loaded both
     mark = getattr(inspect, "markcoroutinefunction", None)
     if mark is not None:
@@ -107,8 +134,50 @@ def _bound(face: Any) -> Any:
     return plain
 
 
+class Acting:
+    """Stands before the class of a face whose plugins ask who acts.
+
+    What is made in the block of an actor is done by that one, wherever it is done: queries, transactions, readers of streams with
+    the handlers that they call, and on the asyncio face each coroutine. What is made in none is done by who does it.
+    """
+
+    def model(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.model`."""
+        return _as_made(super().model(*args, **options))  # type: ignore[misc] # of the face behind
+
+    def transaction(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.transaction`."""
+        return _as_made(super().transaction(*args, **options))  # type: ignore[misc] # as above
+
+    def stream(self, *args: Any, **options: Any) -> Any:
+        """See `dynamorm.DB.stream`."""
+        return _as_made(super().stream(*args, **options))  # type: ignore[misc] # as above
+
+    @property
+    def audit(self) -> Any:
+        """See `dynamorm.DB.audit`."""
+        return _as_made(super().audit)  # type: ignore[misc] # as above
+
+
+class _Made:
+    """Stands for what is made of a class of what a face of asyncio makes, for what is awaited of it."""
+
+
+def _as_made(made: Any) -> Any:
+    """What a face has made, from now on done by who has it made."""
+    kind = type(made)
+    if kind.__name__.startswith("Async"):
+        made.__class__ = _made(_Made, kind)
+    block = taken()
+    if block is not None:
+        made._run = acting(block, made._run)  # noqa: SLF001 - it is the face's own
+        if hasattr(made, "_acting"):  # it calls what the program gives it, or builds what is sent later
+            made._acting = partial(acting, block)  # noqa: SLF001 - as above
+    return made
+
+
 class Following:
-    """Stands before the class of a face."""
+    """Stands before the class of a face whose plugins have something to say of scopes."""
 
     @property
     def _session(self) -> Session:

@@ -40,6 +40,15 @@ class Operations:
         """
         return self._session.scope
 
+    @property
+    def _acting(self) -> Callable[[Any], Any] | None:
+        """Lets a function be done by who has made the transaction."""
+        return self._draft.acting
+
+    @_acting.setter
+    def _acting(self, acting: Callable[[Any], Any]) -> None:
+        self._draft.acting = acting
+
     def _refuse_awaited(self, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Say so when a block of the asyncio face ended because it awaited an operation, which returns None."""
         if type(error) is TypeError and traceback is not None and traceback.tb_next is None:

@@ -20,7 +20,7 @@ from dynamorm.plugin import Plugin, ReadRule, WriteRule
 from dynamorm.session import name_of, named
 
 from . import verbs
-from .registration import composed, in_turn, is_composing, join, let_go
+from .registration import composed, in_turn, is_composing, join, let_go, own_ways
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -99,8 +99,12 @@ def _compose_verbs(session: Session, face: Any, told: list[Any], waiting: list[A
     if told and session.life is None:
         session.life = _life(face)
     _surround(session)
-    if any(getattr(plugin, moment, None) is not None for plugin in session.plugins for moment in _OF_SCOPES):
-        _following().follow(face)
+    if session.ways is None and named(session.plugins, "credentials_of"):
+        session.ways = own_ways()
+    scopes = any(getattr(plugin, moment, None) is not None for plugin in session.plugins for moment in _OF_SCOPES)
+    actors = any(getattr(plugin, "asks_actor", False) for plugin in session.plugins)
+    if scopes or actors:
+        _following().follow(face, scopes=scopes, actors=actors)
     if session.life is not None:
         waiting += told
         session.life.wait(told)
@@ -241,8 +245,9 @@ def _check_plugin(plugin: Any) -> None:
             )
     if getattr(plugin, "return_consumed_capacity", None) not in (None, "TOTAL", "INDEXES"):
         raise ConfigError(f'return_consumed_capacity of {what} is "TOTAL", "INDEXES" or None')
-    if not isinstance(getattr(plugin, "shows_verbs", False), bool):
-        raise ConfigError(f"shows_verbs of {what} is True or False")
+    for flag in ("asks_actor", "shows_verbs"):
+        if not isinstance(getattr(plugin, flag, False), bool):
+            raise ConfigError(f"{flag} of {what} is True or False")
     if not isinstance(getattr(plugin, "name", ""), str):
         raise ConfigError(f"name of {type(plugin).__name__} is what the plugin is called in messages: a text")
 

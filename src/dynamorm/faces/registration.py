@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError
 from dynamorm.io.net import watch_forks
-from dynamorm.io.own_loop import on_a_loop
+from dynamorm.io.own_loop import Flight, on_a_loop
 from dynamorm.log import FailureLog, interrupts
 from dynamorm.ops.calls.attempt_hooks import gave_answer
+from dynamorm.ops.calls.own_credentials import OwnWays
 from dynamorm.session import name_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def composed(session: Session, compose: Callable[[], None]) -> None:
         compose()
     finally:
         _TURN.composing = before
+
+
+def own_ways() -> OwnWays:
+    """What keeps the credentials of views, where plugins give some."""
+    return OwnWays(on_a_loop, Flight)
 
 
 def join(added: Iterable[Any], face: Any, joined: list[Any], check: Callable[[], None]) -> None:

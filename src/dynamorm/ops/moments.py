@@ -35,6 +35,7 @@ MOMENTS: Final = (
     Moment("scope_rule", ("schema", "scope")),
     Moment("viewed", ("before", "scope")),
     Moment("scope_of", ("scope",)),
+    Moment("credentials_of", ("scope",)),
     Moment("administered", ("what", "scope")),
     Moment("finish", ("transaction",)),
     Moment("field", ("schema", "field")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, Self
 from unicodedata import category
@@ -125,6 +126,21 @@ def current_actor() -> Actor | None:
     """
     block = _BLOCKS.current()
     return None if block is None else block.value
+
+
+def taken() -> Block[Actor] | None:
+    """Who acts here, for work that is done later: see `Blocks.taken`."""
+    return _BLOCKS.taken()
+
+
+def acting(block: Block[Actor], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose work, and what is awaited of it, is done by who was `taken`."""
+    return _BLOCKS.within(block, function)
+
+
+def acting_later(block: Block[Actor], work: Callable[[], Awaitable[Any]]) -> Coroutine[Any, Any, Any]:
+    """The coroutine of what is awaited of ``work()``, done by who was `taken`. One that is never begun begins nothing."""
+    return _BLOCKS.awaited(block, work)
 
 
 def keep() -> None:

@@ -8,15 +8,15 @@ open then, and it cannot be shown in which one of them the caller stands, nothin
 from __future__ import annotations
 
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar, Token
 from threading import local
-from types import CodeType, FrameType
+from types import CodeType, CoroutineType, FrameType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import ref
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
 T = TypeVar("T")
 
@@ -114,6 +114,19 @@ class Block(Generic[T]):
         return self.holder is None
 
 
+class _Unclear(Block[T]):
+    """Stands for a place where nobody could tell which block is meant: nobody can tell it later either."""
+
+    __slots__ = ()
+
+    def is_nested(self) -> bool:
+        return True
+
+    def is_clear(self, frame: FrameType | None) -> bool:
+        del frame
+        return False
+
+
 class Blocks(Generic[T]):
     """The blocks of one kind. ``unclear`` makes the error for a place where two are open, and nobody can tell which one is meant.
 
@@ -170,6 +183,43 @@ class Blocks(Generic[T]):
         ):
             raise self._unclear()
         return block
+
+    def taken(self) -> Block[T] | None:
+        """What holds here, for work that is done later and elsewhere (`within`); None where nothing does.
+
+        Where nobody can tell, nobody can there either.
+        """
+        latest = self._latest.get()
+        if latest is None:
+            return None
+        try:
+            block = self.current()
+        except Exception:  # noqa: BLE001 - it is raised by who asks
+            return _Unclear(latest.value, None, latest, None)
+        return None if block is None else Block(block.value, block.of, None, None)
+
+    def within(self, block: Block[T], function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that does what this one does, in a block that was taken; also what is awaited of it."""
+        latest = self._latest
+
+        def called(*args: Any, **named: Any) -> Any:
+            token = latest.set(block)
+            try:
+                result = function(*args, **named)
+            finally:
+                latest.reset(token)
+            return self.awaited(block, lambda: result) if result.__class__ is CoroutineType else result
+
+        return called
+
+    async def awaited(self, block: Block[T], work: Callable[[], Awaitable[Any]]) -> Any:
+        """What is awaited of ``work()``, both in a block that was taken. It is called once this is awaited."""
+        token = self._latest.set(block)
+        try:
+            return await work()
+        finally:
+            with suppress(ValueError):  # it is closed in another context, which knows nothing of the block
+                self._latest.reset(token)
 
     def _without(self, lost: Block[T]) -> Block[T] | None:
         """What holds instead of a block that was left in another context."""

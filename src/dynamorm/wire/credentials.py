@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from dynamorm.config.settings import Config, Credentials, CredentialsProvider
 from dynamorm.effects import Call
@@ -34,10 +34,24 @@ _FIX = (
 )
 
 
+class Flight(Protocol):
+    """What one task does, and others wait for: `dynamorm.io.own_loop.Flight`."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a task does it now."""
+        ...
+
+    def joined(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Coroutine[Any, Any, Any]:
+        """The result of ``work()``, or of what is under way."""
+        ...
+
+
 class CredentialSource:
     """Returns credentials, and fetches new ones before they expire or when the service refuses them.
 
-    Safe to share between threads: however many ask, one fetches.
+    Safe to share between threads: however many ask, one fetches. ``of`` and ``fix`` are for its errors. ``ask`` is the coroutine
+    function for which the function given as ``credentials`` stands on the blocking face; tasks join in the ``flight`` of one of them.
 
     Example::
 
@@ -54,8 +68,16 @@ class CredentialSource:
         profile: str | None = None,
         region: str | None = None,
         environ: Mapping[str, str] | None = None,
+        of: str = "AWS credentials",
+        fix: str = _FIX,
+        ask: Callable[[], Coroutine[Any, Any, Credentials]] | None = None,
+        flight: Flight | None = None,
     ) -> None:
         self._given = credentials
+        self._ask = ask
+        self._flight = flight
+        self._of = of
+        self._fix = fix
         self._profile = profile
         self._region = region
         self._environ = os.environ if environ is None else environ
@@ -82,9 +104,14 @@ class CredentialSource:
             return self.cached
         self._asked_at = now
         cached = self.cached
-        if cached is not None and self._lock.locked() and _valid(cached, now):
+        if cached is not None and self.is_fetching and _valid(cached, now):
             return cached
         return None
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether somebody fetches new ones now."""
+        return self._lock.locked() or (self._flight is not None and self._flight.is_on)
 
     def fetch(self, timeout: float) -> Call:
         """The effect that runs `load`; throws in what that raises, and TimeoutError after ``timeout`` seconds.
@@ -93,7 +120,8 @@ class CredentialSource:
         """
         if isinstance(self._given, Credentials):
             return Call(self.load)
-        return Call(partial(self.load, timeout=timeout), timeout=timeout)
+        joined = None if self._flight is None else self._joined
+        return Call(partial(self.load, timeout=timeout), joined, timeout=timeout)
 
     def load(self, now: float | None = None, timeout: float | None = None) -> Credentials:
         """Fetch credentials; may block on files, processes and the network. ``now`` defaults to the last `current`'s.
@@ -112,25 +140,47 @@ class CredentialSource:
                 return cached  # another thread has fetched them meanwhile
             if self._refused is not None:
                 self._chain = None  # it would return the refused ones again until they are near their expiry
-            credentials, expires_at, failure = self._fetch(now)
-            if credentials is not None and not _valid(credentials, now):
-                credentials, failure = None, "the credentials that were found have expired"
-            if credentials is None:
-                if cached is not None and _valid(cached, now):
-                    self.fresh_until = now + RETRY_REFRESH
-                    return cached
-                self._chain = None
-                raise CredentialsError(f"no usable AWS credentials: {failure}. To fix it: {_FIX}")
-            if credentials == self._refused:
-                self._refused = None  # the next operation may try them again: new keys take a while to be known
-                raise CredentialsError(
-                    f"AWS does not accept the credentials (key id {credentials.key_id}), and asking again gave the same "
-                    f"ones: they are wrong, deactivated, expired or of another partition. To fix it: {_FIX}"
-                )
-            self._refused = None
-            self.cached = credentials = cached if credentials == cached and cached is not None else credentials
-            self.fresh_until = _fresh_until(now, expires_at)
-            return credentials
+            return self._settled(now, *self._fetch(now))
+
+    def _settled(
+        self, now: float, credentials: Credentials | None, expires_at: float | None, failure: str
+    ) -> Credentials:
+        """What is used from now on, of what was found. Raises: CredentialsError."""
+        cached = self.cached
+        if credentials is not None and not _valid(credentials, now):
+            credentials, failure = None, "the credentials that were found have expired"
+        if credentials is None:
+            if cached is not None and _valid(cached, now):
+                self.fresh_until = now + RETRY_REFRESH
+                return cached
+            self._chain = None
+            raise CredentialsError(f"no usable {self._of}: {failure}. To fix it: {self._fix}")
+        if credentials == self._refused:
+            self._refused = None  # the next operation may try them again: new keys take a while to be known
+            raise CredentialsError(
+                f"AWS does not accept the {self._of.removeprefix('AWS ')} (key id {credentials.key_id}), and asking again gave"
+                f" the same ones: they are wrong, deactivated, expired or of another partition. To fix it: {self._fix}"
+            )
+        self._refused = None
+        self.cached = credentials = cached if credentials == cached and cached is not None else credentials
+        self.fresh_until = _fresh_until(now, expires_at)
+        return credentials
+
+    async def _joined(self) -> Credentials:
+        """As `load`, for tasks: one of them asks, however many wait."""
+        assert self._flight is not None  # else nobody would be sent here
+        now = self._asked_at
+        found = await self._flight.joined(self._asked)
+        if self.cached is not None and now < self.fresh_until:
+            return self.cached  # another one that has waited was the first
+        return self._settled(now, *found)
+
+    async def _asked(self) -> tuple[Credentials | None, float | None, str]:
+        assert self._ask is not None  # as above
+        try:
+            return _checked(await self._ask())
+        except Exception as error:  # noqa: BLE001 - as in `_from_provider`
+            return _failed(error)
 
     def invalidate(self, bad: Credentials) -> None:
         """The service refused ``bad``: fetch new ones next time, unless that has happened already.
@@ -212,7 +262,15 @@ def _from_provider(provider: CredentialsProvider) -> tuple[Credentials | None, f
     except BaseException as error:  # a user's function may raise anything
         if interrupts(error):
             raise
-        return None, None, f"the function given as credentials raised {type(error).__name__}"
+        return _failed(error)
+    return _checked(credentials)
+
+
+def _failed(error: BaseException) -> tuple[None, None, str]:
+    return None, None, f"the function given as credentials raised {type(error).__name__}"
+
+
+def _checked(credentials: Any) -> tuple[Credentials | None, float | None, str]:
     if not isinstance(credentials, Credentials):
         return None, None, f"the function given as credentials returned {type(credentials).__name__}, not Credentials"
     return credentials, credentials.expires_at, ""

@@ -6,13 +6,13 @@ which means that there is none. An item that was not asked for, or that comes tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from msgspec import UNSET as U
 from msgspec import DecodeError, Raw, Struct, UnsetType, defstruct
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Found = tuple[list[tuple[int, Any]], list[int]]
 """What a reply tells: (position, object) of the items, and the positions that are unprocessed."""
+
+Known = Callable[[list[Any]], bool]
+"""Whether rules are known to keep each of many decoded items: see `dynamorm.codec.replies.known`."""
 
 _GET_REPLY: Final = frozenset({"Responses", "UnprocessedKeys", "ConsumedCapacity"})
 _WRITE_REPLY: Final = frozenset({"UnprocessedItems", "ConsumedCapacity", "ItemCollectionMetrics"})
@@ -99,7 +102,11 @@ def _value(wire: Any) -> Any:
 class ReadBatch(Protocol):
     """Reads a reply to BatchGetItem: see `BatchReading.read`."""
 
-    def __call__(self, body: bytes, asked: Asked) -> Found:
+    @overload
+    def __call__(self, body: bytes, asked: Asked) -> Found: ...
+    @overload
+    def __call__(self, body: bytes, asked: Asked, known: Known | None) -> Found | None: ...
+    def __call__(self, body: bytes, asked: Asked, known: Known | None = None) -> Found | None:
         """What a reply to these keys tells."""
         ...
 
@@ -123,13 +130,19 @@ class BatchReading:
         ]
         return Decoder(defstruct("BatchReply", fields, kw_only=True, gc=False)).decode
 
-    def read(self, body: bytes, asked: Asked) -> Found:
-        """What a reply to these keys tells.
+    @overload
+    def read(self, body: bytes, asked: Asked) -> Found: ...
+    @overload
+    def read(self, body: bytes, asked: Asked, known: Known | None) -> Found | None: ...
+    def read(self, body: bytes, asked: Asked, known: Known | None = None) -> Found | None:
+        """What a reply to these keys tells. With ``known`` None for one that is not plainly of items that it says are kept.
 
         Raises: MalformedResponse; ValidationError when an item does not fit the model.
         """
-        answer = self._fast(body, asked)
+        answer = self._fast(body, asked, known)
         if answer is None:
+            if known is not None:
+                return None
             answer = self._careful(body, asked)
         items, left = answer
         told = [*(position for position, _ in items), *left]
@@ -137,7 +150,7 @@ class BatchReading:
             raise malformed("it tells of one key twice")
         return answer
 
-    def _fast(self, body: bytes, asked: Asked) -> Found | None:
+    def _fast(self, body: bytes, asked: Asked, known: Known | None) -> Found | None:
         """The answer when the reply is plainly what it should be; see `dynamorm.codec.replies.reading` for the proof."""
         if self._reading._family is not None:  # noqa: SLF001 - one unit with its reading
             return None
@@ -153,6 +166,8 @@ class BatchReading:
                 prove(consumed)
             if raws and self._reading.respells:
                 raws = as_sent(body, b'"Responses":{' + dumps(self._table) + b":[", raws, consumed)
+            if known is not None and not known(wires):
+                return None
             positions = self._positions(wires, raws, asked)
             items = list(zip(positions, map(self._reading._make, wires, raws), strict=True))
         except Exception:  # noqa: BLE001 - the careful path says what is wrong, and of which item

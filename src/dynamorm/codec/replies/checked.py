@@ -6,8 +6,9 @@ there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
@@ -17,10 +18,14 @@ from msgspec.json import Decoder
 from dynamorm.codec.strict import decoded, dumps, parts_of, read_object
 from dynamorm.errors import ConfigError
 
+from .known import looks_at
+
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
+    from dynamorm.models.schema.rules import KnownText
 
     from .batches import Asked, Found
+    from .known import Looks as KnownLooks
     from .reading import PageParts, Reading
 
 
@@ -99,20 +104,20 @@ def with_rules(
     keeps: Keeps,
     needs: tuple[str, ...] | None,
     by_key: Keeps | None,
-    page: Callable[[bytes], bool] | None = None,
+    known: Sequence[KnownText] | None = None,
 ) -> ModelCodec:
     """A codec that reads as this one, and gives only what ``keeps`` keeps.
 
     ``needs`` are the attributes, by their stored names, that it looks at besides the key; None: at all of them. ``by_key``
-    are those of the rules that look at the key alone, None where there are none. ``page`` tells of an answer that all of it is
-    kept, where that can be told at once.
+    are those of the rules that look at the key alone, None where there are none. ``known`` are the texts by which an item is
+    known to be kept, None where there are no such ones.
     """
     other = copy(codec)
     other.keeps = keeps
     other.needs = needs
     other.partials = {}
     other.keyed = codec if by_key is None else with_rules(codec, by_key, (), None)
-    reading: Any = CheckedReading(codec.reading, other, page)
+    reading: Any = CheckedReading(codec.reading, other, None if known is None else looks_at(codec.record, known))
     other.reading = reading
     other.read_item, other.read_item_of = reading.item, reading.item_of
     return other
@@ -125,10 +130,14 @@ class CheckedReading:
     What a write tells of its own item (`Reading.attributes`) is the caller's, and is not asked about.
     """
 
-    def __init__(self, plain: Reading, codec: ModelCodec, page: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(self, plain: Reading, codec: ModelCodec, looks: KnownLooks | None = None) -> None:
         self._plain = plain
         self._codec = codec
-        self._keeps_page = page
+        self._looks = looks
+        self.item: Callable[[bytes], Any] = partial(plain.item_of, None, keeps=self.keeps, looks=looks)
+        """See `Reading.item`."""
+        self.item_of: Callable[[bytes | None, bytes], Any] = partial(plain.item_of, keeps=self.keeps, looks=looks)
+        """See `Reading.item_of`."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plain, name)
@@ -142,24 +151,29 @@ class CheckedReading:
             return keeps(StoredItem(codec.model, raw))
         return item.__class__ is not dict or keeps(StoredItem(codec.class_of(item), raw))
 
-    def item(self, body: bytes) -> Any:
-        """See `Reading.item`."""
-        return self._plain.item_of(None, body, self.keeps)
-
-    def item_of(self, key: bytes | None, body: bytes) -> Any:
-        """See `Reading.item_of`."""
-        return self._plain.item_of(key, body, self.keeps)
-
     def shown(self, raw: bytes) -> Any:
         """The object of one item's JSON, or None."""
+        if self._looks is not None:
+            obj = self._plain.known(raw, self._looks)
+            if obj is not None:
+                return obj
         return self._plain.decode(raw) if self.keeps(raw, read_object(raw)) else None
+
+    def passed(self, raw: bytes) -> None:
+        """Ask the rules of an item, whatever they do with it. Raises: what refuses it."""
+        if self._looks is None or not self._plain.is_known(raw, self._looks):
+            self.keeps(raw, read_object(raw))
 
     def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
         """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
-        return self._plain.page(body, lenient=lenient, keeps=self.keeps, keeps_page=self._keeps_page)
+        return self._plain.page(body, lenient=lenient, keeps=self.keeps, looks=self._looks)
 
     def read_batch(self, body: bytes, asked: Asked) -> Found:
         """See `BatchReading.read`: what is left out is not there."""
+        if self._looks is not None:
+            found = self._plain.read_batch(body, asked, self._looks[1])
+            if found is not None:
+                return found
         reply = read_object(body)
         tables = reply.get("Responses")
         if isinstance(tables, dict):

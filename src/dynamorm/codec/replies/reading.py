@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
     from .batches import ReadBatch  # only batches need it
+    from .known import Looks
 
 MANY: Final = 256
 """Items of a page from which on equal texts are held once: it costs an eighth of the decoding, and saves a quarter of the memory."""
@@ -165,6 +166,23 @@ class Reading:
                 pass
         return self._proven(raw, read_object(raw))
 
+    def known(self, raw: bytes, looks: Looks) -> Any:
+        """The object of an item that ``looks`` know, and that is plainly what it should be; else None."""
+        try:
+            wire = self._item(raw)
+            if len(dumps(wire)) == len(raw) and looks[0](wire):
+                return self._make(wire, raw)
+        except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong
+            pass
+        return None
+
+    def is_known(self, raw: bytes, looks: Looks) -> bool:
+        """Whether ``looks`` know an item, which somebody decodes afterwards."""
+        try:
+            return looks[0](self._item(raw))
+        except Exception:  # noqa: BLE001 - as above
+            return False
+
     def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
         """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value. An error tells its key."""
         try:
@@ -247,10 +265,10 @@ class Reading:
         """
         return self.item_of(None, body)
 
-    def item_of(self, key: bytes | None, body: bytes, keeps: KeepsRaw | None = None) -> Any:
+    def item_of(self, key: bytes | None, body: bytes, keeps: KeepsRaw | None = None, looks: Looks | None = None) -> Any:
         """As `item`; ``key`` is the JSON of the key that was asked for. Raises: MalformedResponse for another item.
 
-        ``keeps`` is asked before there is an object; None also for an item that it does not keep.
+        ``keeps`` is asked before there is an object, unless ``looks`` know the item; None also for one that it does not keep.
         """
         if self._family is None:
             try:
@@ -263,7 +281,8 @@ class Reading:
                     # Only {"Item": ...} has this length, or with ConsumedCapacity beside it.
                     raw = body[8:-1] if consumed is U else beside(body, 8, consumed)
                     if key is None or (self._texts and text.startswith(key[:-1], 8)) or is_of(raw, key, self.starts):
-                        return self._make(wire, raw) if keeps is None or keeps(raw, None) else None
+                        is_kept = keeps is None or (looks is not None and looks[0](wire)) or keeps(raw, None)
+                        return self._make(wire, raw) if is_kept else None
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
         return self._careful_reply(body, "Item", key, keeps)
@@ -332,11 +351,11 @@ class Reading:
         *,
         lenient: bool = False,
         keeps: KeepsRaw | None = None,
-        keeps_page: Callable[[bytes], bool] | None = None,
+        looks: Looks | None = None,
     ) -> PageParts:
         """See `ModelCodec.read_page`. Where ``keeps`` does not keep all items, the places of those it keeps come last.
 
-        ``keeps_page`` is asked before, of an answer that holds nothing twice.
+        It is not asked where ``looks`` know them all.
         """
         if self._family is None:
             try:
@@ -354,7 +373,7 @@ class Reading:
                     if raws and self.respells:
                         raws = as_sent(body, b'"Items":[', raws, consumed)
                     places: list[int] | None = None
-                    if keeps is not None and not (keeps_page is not None and keeps_page(body)):
+                    if keeps is not None and not (looks is not None and looks[1](items)):
                         places = [at for at, raw in enumerate(raws) if keeps(raw, None)]
                         if len(places) == count:
                             places = None

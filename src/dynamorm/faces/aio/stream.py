@@ -37,6 +37,7 @@ class AsyncStreamReader(Generic[M]):
     def __init__(self, run: Callable[[Any], Any], consumer: Consumer) -> None:
         self._run = run
         self._consumer = consumer
+        self._acting: Callable[[Any], Any] | None = None  # lets a function be done by who has made the reader
 
     async def __aiter__(self) -> AsyncIterator[StreamRecord[M]]:
         """The records, one page in memory at a time; waits for more until `stop` or ``idle_timeout``."""
@@ -49,11 +50,14 @@ class AsyncStreamReader(Generic[M]):
         """Call ``handler(record)`` for each record until reading is over; returns how many it was called for.
 
         A record whose handler raises is not worked off: it comes again. On the asyncio face the handler may be a
-        coroutine function.
+        coroutine function. Where plugins ask who acts, and the reader was made in a `dynamorm.actor`, it is done by that
+        one, in whatever thread.
 
         Example: ``await db.stream(Payment, checkpoint=Checkpoint).run(handle)``
         """
         count = 0
+        if self._acting is not None:
+            handler = self._acting(handler)
         async with self:
             async for record in self:
                 await await_result(handler(record))

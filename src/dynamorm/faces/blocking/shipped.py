@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.encryption.rewriting.rotation import KeyActions
     from dynamorm.plugins.idempotency import Idempotent
     from dynamorm.plugins.metrics import Metrics
+    from dynamorm.plugins.tenancy.plugin import CredentialsOf
 
     from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
 
@@ -251,30 +252,41 @@ class Shipped(Many):
         if self._session.life is not None:
             self._io.run(self._session.life.opened())  # who watches is told that it is closed
 
-    def enable_multi_tenancy(self) -> None:
+    def enable_multi_tenancy(self, *, credentials: CredentialsOf | None = None) -> None:
         """Let models have tenants: see `dynamorm.plugins.tenancy.Tenancy`. To be called right after the database is made.
+
+        ``credentials(tenant)`` gives the `Credentials` with which all that a view of that tenant sends is signed, as of a session
+        that `session_policy` limits. It may be a coroutine function; it is asked once until they expire.
 
         It asks for a licence (see `enable_encryption`). Plain on both faces. A second call does nothing.
 
-        Raises: LicenseError; ConfigError after the first call, and on a view.
+        Raises: LicenseError; ConfigError after the first call, on a view, for what is no function of a tenant, and for
+        ``credentials`` of tenants that were enabled without.
 
-        Example: ``db.enable_multi_tenancy()``
+        Example: ``db.enable_multi_tenancy()``, or ``db.enable_multi_tenancy(credentials=session_of)``
         """
         self._plugins().ask_licence(self._own, "multi_tenancy", "enable_multi_tenancy")
-        self._have_tenants()
+        self._have_tenants(credentials)
 
-    def _have_tenants(self) -> None:
+    def _have_tenants(self, credentials: CredentialsOf | None = None) -> None:
         """Register what `with_tenant` and `all_tenants` need, which read what is stored and so ask for no licence."""
         tenancy = plugins.Tenancy
         session = self._own
         if any(isinstance(plugin, tenancy) for plugin in session.plugins):
-            return
+            if credentials is None:
+                return
+            raise ConfigError(
+                "tenants are enabled already, so that credentials of theirs come too late: give them with the first"
+                " enable_multi_tenancy(credentials=...), or Tenancy(credentials=...)"
+            )
         if session.is_used or session.scope:
             raise ConfigError(
                 "this database was used before tenants were enabled, and what they add to a model is settled with its first"
                 " use: call db.enable_multi_tenancy() right after the database is made"
             )
-        self._plugins().plugin_of_kind(session, self, tenancy, tenancy, "enable_multi_tenancy")
+        self._plugins().plugin_of_kind(
+            session, self, tenancy, lambda: tenancy(credentials=credentials), "enable_multi_tenancy"
+        )
 
     def with_tenant(self, tenant: str, /) -> Self:
         """The same database for one tenant, a text of 1 to 128 bytes: a view as of `view`, which has nothing of other tenants.

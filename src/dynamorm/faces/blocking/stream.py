@@ -36,6 +36,7 @@ class StreamReader(Generic[M]):
     def __init__(self, run: Callable[[Any], Any], consumer: Consumer) -> None:
         self._run = run
         self._consumer = consumer
+        self._acting: Callable[[Any], Any] | None = None  # lets a function be done by who has made the reader
 
     def __iter__(self) -> Iterator[StreamRecord[M]]:
         """The records, one page in memory at a time; waits for more until `stop` or ``idle_timeout``."""
@@ -48,11 +49,14 @@ class StreamReader(Generic[M]):
         """Call ``handler(record)`` for each record until reading is over; returns how many it was called for.
 
         A record whose handler raises is not worked off: it comes again. On the asyncio face the handler may be a
-        coroutine function.
+        coroutine function. Where plugins ask who acts, and the reader was made in a `dynamorm.actor`, it is done by that
+        one, in whatever thread.
 
         Example: ``db.stream(Payment, checkpoint=Checkpoint).run(handle)``
         """
         count = 0
+        if self._acting is not None:
+            handler = self._acting(handler)
         with self:
             for record in self:
                 refuse_awaitable(handler(record))

@@ -6,7 +6,7 @@ The classes do nothing by themselves; `dynamorm.plugin` hands them on. It must n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dynamorm.errors import ValidationError
 
@@ -71,6 +71,20 @@ class WriteRule:
         return raw
 
 
+class KnownText(NamedTuple):
+    """What a stored text must be for `ReadRule.known_by`: ``text``, or one that begins with ``start``.
+
+    ``name`` is the stored name of the attribute. With ``may_be_missing`` an item without it will do, too.
+
+    Example: ``KnownText("tenant_id", "t1")``
+    """
+
+    name: str
+    text: str
+    start: str | None = None
+    may_be_missing: bool = False
+
+
 class ReadRule:
     """A rule for what is read of one model. Subclass it, and override the moments that matter.
 
@@ -118,13 +132,14 @@ class ReadRule:
         del item, scope
         return True
 
-    def check_page(self, body: bytes, scope: Mapping[str, str]) -> bool:
-        """Whether one look at the JSON of an answer with ``Items`` tells that `check` keeps each of them.
+    def known_by(self, scope: Mapping[str, str]) -> tuple[KnownText, ...] | None:
+        """The texts by which it is known, without a call for each item, that `check` keeps it; None where none tell that.
 
-        It spares a call for each item. False where that is not sure: then `check` is asked of each.
+        An item with all of them is kept; of any other one `check` is asked. Without any, every item is kept. It is asked once for
+        each model of a view.
         """
-        del body, scope
-        return False
+        del scope
+        return None
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
         """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""

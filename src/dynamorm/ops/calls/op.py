@@ -73,7 +73,7 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
     ``parts`` is how many operations a transaction has; 0 for what is none. ``untold`` is set when the service's answer
     showed what is stored and that does not tell.
     ``operation`` is the verb that it belongs to, where plugins look at verbs and at calls; ``server`` where it goes, where they
-    look at attempts.
+    look at attempts. ``way`` is the innermost call, where that is another one than its database's.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
     why: str | None = None
     operation: Operation | None = None
     server: Server | None = None
+    way: Callable[[Op], Flow[Any]] | None = None
     _purpose: str | None = None
 
     @property

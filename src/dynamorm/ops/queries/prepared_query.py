@@ -44,7 +44,10 @@ class PreparedQuery:
         self.query_plan: QueryPlan = query_plan
         self.name = "Scan" if query_plan.scan else "Query"
         # What rules leave out is left out behind the service's limit, as with a filter.
-        self.filtered: bool = bool(query_plan.filters) or plan.codec.keeps is not None
+        rules = plan.read_rules
+        self.filtered: bool = bool(query_plan.filters) or (
+            rules is not None and (rules.counts_by_reading or (request.hydrate and plan.codec.keeps is not None))
+        )
         self.hydrates: bool = request.hydrate and query_plan.holds is not None
         self.matches: Callable[[Any], bool] | None = _exactly(plan, request) if plan.codec.placed else None
         parameters, self.read = _parameters(plan, request, query_plan)

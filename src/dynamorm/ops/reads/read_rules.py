@@ -18,7 +18,7 @@ from dynamorm.models.schema.overriding import override, own
 from dynamorm.models.schema.schema import LIBRARY_NAMES
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moment_checks import check_moment, check_names, given
-from dynamorm.plugin import ReadRule
+from dynamorm.plugin import KnownText, ReadRule
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -109,9 +109,7 @@ class ReadRules:
         """The codec whose readers keep the rules."""
         if not self._is_checking:
             return codec
-        ruled = with_rules(
-            codec, self._keeps, self._needs, self._keeps_key if self._by_key else None, self._keeps_page()
-        )
+        ruled = with_rules(codec, self._keeps, self._needs, self._keeps_key if self._by_key else None, self._known())
         if self._hides:
             ruled.absent = self._is_absent
         return ruled
@@ -160,16 +158,17 @@ class ReadRules:
                 return _left_out(rule, verdict)
         return True
 
-    def _keeps_page(self) -> Callable[[bytes], bool] | None:
-        """What tells of a whole page that the rules keep it; None where they can only be asked item by item."""
-        checking = [rule for rule in self._rules_of(self._model) if overrides(rule, "check")]
-        if self._has_family or not all(overrides(rule, "check_page") for rule in checking):
-            return None
-        scope = self._scope
-        if len(checking) == 1:
-            check = checking[0].check_page
-            return lambda body: check(body, scope) is True
-        return lambda body: all(rule.check_page(body, scope) is True for rule in checking)
+    def _known(self) -> list[KnownText] | None:
+        """The texts by which it is known that the rules keep an item; None where they can only be asked."""
+        found: list[KnownText] = []
+        for rule in self._rules_of(self._model):
+            if not overrides(rule, "check"):
+                continue
+            known = None if self._has_family else rule.known_by(self._scope)
+            if known is None:
+                return None
+            found += known
+        return found
 
     def _keeps_key(self, item: StoredItem) -> bool:
         for rule, looks in self._rules(item.model):
@@ -256,6 +255,7 @@ def overrides(rule: Any, moment: str) -> bool:
 _MOMENTS: Final = {
     "contribute": ("draft",),
     "check": ("item", "scope"),
+    "known_by": ("scope",),
     "prepare": ("items", "scope"),
     "check_record": ("item", "scope"),
 }
@@ -280,7 +280,7 @@ def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
         for flag in ("filters_all", "hides"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
-        for moment, generator in (("contribute", False), ("check", False), ("prepare", True)):
+        for moment, generator in (("contribute", False), ("check", False), ("known_by", False), ("prepare", True)):
             if not overrides(rule, moment):
                 continue
             function = getattr(rule, moment)

@@ -20,6 +20,7 @@ from dynamorm.ops.writes.reading import Reads
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.transaction_limits import check_token
 from dynamorm.ops.writes.write import MustRead, Write
+from dynamorm.wire.acting import acting, taken
 from dynamorm.wire.redaction import without_locals
 
 from .check import check_write
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
 class OpenTransaction:
     """The operations of one transaction, from ``begin`` to ``end`` or ``drop``."""
 
-    __slots__ = ("_context", "_open", "_started", "_token", "_writes")
+    __slots__ = ("_context", "_open", "_started", "_token", "_writes", "acting")
 
     def __init__(self, context: Context, token: str | None) -> None:
         self._context: Context = _gathering(context) if context.rules_may_read else context
         self._token = check_token(token)
         self._writes: list[Write | _Late | None] = []
         self._started = self._open = False
+        self.acting: Callable[[Any], Any] | None = None  # lets a write be built by who has made the transaction
 
     def begin(self) -> None:
         """The block begins. Raises: ValidationError for a second one."""
@@ -149,11 +151,15 @@ class OpenTransaction:
         self, verb: str, label: str | None, build: Callable[..., Write | None], *args: Any, **options: Any
     ) -> None:
         write: Write | _Late | None
+        if self.acting is not None:
+            build = self.acting(build)
         try:
             write = build(self._context, *args, **options)
         except (MustRead, NotReady) as unread:
             if isinstance(unread, MustRead) and not unread.other:
                 raise unread.told() from None
+            if self.acting is None and (block := taken()) is not None:  # of who has called the verb
+                build = acting(block, build)
             write = _Late(self._context, build, args, options)
         except DynamORMError as error:  # of no verb that ends, of which plugins are told
             without_locals(error)

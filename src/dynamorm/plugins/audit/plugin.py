@@ -30,6 +30,7 @@ class AuditLog(OfOneProcess):
 
     name = "audit"
     options: tuple[type[Any], ...] = (Audit,)
+    asks_actor = True
 
     def __init__(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
         check_source(audit_key)

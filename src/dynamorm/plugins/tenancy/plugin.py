@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Awaitable, Callable
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from msgspec.structs import replace
 
 from dynamorm import Unique
-from dynamorm.errors import InvalidTenant, ModelError, TenantError, TenantMismatch, TenantRequired
+from dynamorm.arguments import check_takes, type_given
+from dynamorm.errors import ConfigError, InvalidTenant, ModelError, TenantError, TenantMismatch, TenantRequired
 from dynamorm.log import logger
 from dynamorm.plugin import family_of
 
@@ -24,8 +27,15 @@ from .words import in_one_line, who_acts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dynamorm import Credentials
     from dynamorm.models.schema.schema import Field, Schema
     from dynamorm.plugin import ReadRule, ScopeRule, WriteRule
+
+CredentialsOf = Callable[[str], "Credentials | Awaitable[Credentials]"]
+"""Gives the credentials of a tenant, whose id it is called with; plain, or a coroutine function."""
+
+MOST: Final = 1024
+"""Tenants whose credentials are kept."""
 
 _WARNED: Final[WeakSet[type[Any]]] = WeakSet()
 """The classes that a warning was given about."""
@@ -53,14 +63,27 @@ class _Known:
 class Tenancy:
     """Keeps the tenants of models with a `Tenant` field apart; registered by `DB.enable_multi_tenancy`, or `DB.use`.
 
-    Example: ``db.use(Tenancy())``
+    ``credentials`` gives the credentials of a session of AWS for a tenant, such as one that `session_policy` limits: all that a
+    view of the tenant sends is signed with them. It is called with the first request, anew before they expire and where they
+    are refused, by one thread or task however many wait. Views of all tenants, and the database itself, have their own.
+
+    Raises: ConfigError for what is no function of one tenant.
+
+    Example: ``db.use(Tenancy(credentials=session_of))``
     """
 
     name: str = "tenancy"
     options: tuple[type[Any], ...] = (Tenant,)
     reads_nothing: bool = True
 
-    def __init__(self) -> None:
+    credentials_of: Callable[[Mapping[str, str]], Any] | None = None
+
+    def __init__(self, *, credentials: CredentialsOf | None = None) -> None:
+        if credentials is not None:
+            _check_credentials(credentials)
+            self.credentials_of = self._credentials_of
+        self._credentials = credentials
+        self._asks: dict[str, Any] = {}
         self._models: dict[type[Any], _Known | None] = {}
         self.is_recorded: bool = False  # see AllTenantsRecord
 
@@ -184,6 +207,18 @@ class Tenancy:
             )
         return None
 
+    def _credentials_of(self, scope: Mapping[str, str]) -> Any:
+        """What gives the credentials of a view's tenant: one for each, so that these are asked for once."""
+        tenant = scope.get(TENANT)
+        if tenant is None or self._credentials is None:
+            return None
+        ask = self._asks.get(tenant)
+        if ask is None:
+            if len(self._asks) >= MOST:
+                del self._asks[next(iter(self._asks))]
+            ask = self._asks[tenant] = partial(self._credentials, tenant)
+        return ask
+
     def administered(self, what: str, scope: Mapping[str, str]) -> None:
         """Refuse a view of a tenant what is of whole tables, and everybody a statement that names its table.
 
@@ -196,6 +231,16 @@ class Tenancy:
                 "a PartiQL statement that names its table is bound to no tenant: give model= for a model that has none, or use a"
                 " database of its own, on which tenants are not enabled"
             )
+
+
+def _check_credentials(credentials: Any) -> None:
+    """Refuse what cannot give credentials. Raises: ConfigError."""
+    if not callable(credentials) or isinstance(credentials, type):
+        raise ConfigError(
+            "credentials of tenants is a function that is called with a tenant and returns its Credentials(key_id, secret, token,"
+            f" expires_at), not {type_given(credentials)}"
+        )
+    check_takes(credentials, ("tenant",), "the function given as credentials of tenants", error=ConfigError)
 
 
 def _as_it_is(wire: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class AllTenantsRecord:
     """
 
     name: str = "all tenants"
+    asks_actor: bool = True
 
     def joined(self, db: Any) -> None:
         """Let the views be made from now on."""

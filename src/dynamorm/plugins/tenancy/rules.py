@@ -8,7 +8,7 @@ from msgspec import DecodeError, Struct, defstruct
 from msgspec.json import Decoder, decode
 
 from dynamorm.errors import ConditionFailed, TenantError, TenantMismatch, TenantRequired
-from dynamorm.plugin import ReadRule, WriteRule
+from dynamorm.plugin import KnownText, ReadRule, WriteRule
 
 from .option import checked_id, is_exactly, is_tenant
 
@@ -192,8 +192,6 @@ class TenantReads(ReadRule):
             "LookedAt", [(name, Text, NONE) for name in names], rename={name: stored[name] for name in names}, gc=False
         )
         self._read: Callable[[bytes], Any] = Decoder(looked_at).decode
-        page = defstruct("LookedAtPage", [("Items", list[looked_at])], gc=False)  # type: ignore[valid-type] # made here
-        self._read_page: Callable[[bytes], Any] = Decoder(page).decode
         self._heads: dict[str, tuple[str, str]] = {}
         self.attributes: tuple[str, ...] | None = (placing.field.stored,)
         self.hides: bool = shares_keys
@@ -271,24 +269,18 @@ class TenantReads(ReadRule):
             return False
         raise TenantMismatch(f"the answer holds a {placing.name} of another tenant")
 
-    def check_page(self, body: bytes, scope: Mapping[str, str]) -> bool:
-        """Whether all items of an answer are the tenant's, told at once."""
-        tenant = scope.get(TENANT)
+    def known_by(self, scope: Mapping[str, str]) -> tuple[KnownText, ...] | None:
+        """The texts of the tenant's items."""
+        tenant, placing = scope.get(TENANT), self._placing
         if tenant is None:
-            return ALL in scope
-        try:
-            items = self._read_page(body).Items
-        except DecodeError:
-            return False
-        placing = self._placing
+            return () if ALL in scope else None
+        own = placing.field.stored
         if not placing.keyed:
-            return all([tenant == one.tenant.S for one in items])  # noqa: C419 - a list is faster
+            return (KnownText(own, tenant),)
         head, start = self._heads.get(tenant) or self._new_head(tenant)
         if placing.whole:
-            return all([head == one.key.S for one in items])  # noqa: C419 - a list is faster
-        own = tenant, ""
-        told = [one.tenant.S in own and (one.key.S.startswith(start) or head == one.key.S) for one in items]
-        return all(told)
+            return (KnownText(own, head),)
+        return KnownText(placing.partition.stored, head, start), KnownText(own, tenant, may_be_missing=True)
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
         """Refuse the record of another tenant's item. Raises: TenantMismatch."""
