@@ -11,7 +11,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``read_rule(schema)`` | gives a `ReadRule` for what is read of a model, or None |
 | ``scope_rule(schema, scope)`` | gives a `ScopeRule` for the keys and objects of a model in a view, or None; raises to refuse the model there |
 | ``viewed(before, scope)`` | a view is made: gives the entries of its scope to go on with, or None for those that were given; raises to refuse it |
-| ``scope_of(scope)`` | is asked with each verb that is called: gives entries that its scope has besides, or None; raises to refuse it |
+| ``scope_of(scope)`` | is asked with each verb that is called: gives entries that its scope has besides, or None; raises to refuse it. Where the plugin has ``scope_peek``, a function without arguments such as `Blocks.peek`, it is asked only when that does not give None |
 | ``credentials_of(scope)`` | gives the function that gives the `Credentials` with which all requests of a view with this scope are signed, plain or a coroutine function, the same object each time; or None for those of the database |
 | ``administered(what, scope)`` | raises where a database, or a view with this scope, may not do what is of whole tables: ``"tables"``, ``"stream"``, ``"partiql"``, ``"partiql_text"`` (of a statement that names its table), ``"repair_unique"`` |
 | ``reads_nothing`` | True: its rules of writes read no other items and fetch nothing, so that no verb is prepared for that |
@@ -35,8 +35,8 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``forked()`` | is called in the child after `os.fork`, for what the two processes cannot share |
 
 A plugin that has only ``observed``, ``retried``, ``observe``, ``began``, ``ended``, ``call_began``, ``call_ended``, ``gauges``,
-``explained``, ``joined``, ``opened``, ``closed``, ``forked``, ``return_consumed_capacity``, ``asks_actor`` and ``shows_verbs``
-changes nothing: it may be registered at any time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
+``explained``, ``joined``, ``opened``, ``closed``, ``forked``, ``return_consumed_capacity``, ``asks_actor``
+and ``shows_verbs`` changes nothing: it may be registered at any time, and sees what begins after that, in the views that were made before, too. One that asks what requests cost, and comes after
 the first call, asks of no request with a token: that stands for the request as it was sent before.
 """
 

@@ -60,8 +60,8 @@ class Session(Context):
 
     __slots__ = (
         "__weakref__", "_around", "_asks", "_copies", "_has_views", "_plugins", "_reading", "_root", "_scoping", "_signing",
-        "_spares_tokens", "_tables", "_views", "_way", "followed", "gauges", "is_closed", "life", "raising", "scopers",
-        "verbs", "ways",
+        "_spares_tokens", "_tables", "_views", "_way", "followed", "gauges", "is_closed", "life", "peeks", "raising",
+        "scopers", "verbs", "ways",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Session(Context):
         other.is_closed = self.is_closed
         other.life = self.life
         other.raising = self.raising
+        other.peeks = self.peeks
         other.scopers = self.scopers
         other.verbs = self.verbs
         other.ways = self.ways
@@ -132,6 +133,8 @@ class Session(Context):
         self._scoping = named(plugins, "scope_rule")
         self._signing = named(plugins, "credentials_of")
         self.scopers: tuple[Callable[[Any], Any], ...] = _members(plugins, "scope_of")
+        asking = [plugin for plugin in plugins if getattr(plugin, "scope_of", None) is not None]
+        self.peeks: tuple[Callable[[], Any], ...] = tuple(getattr(one, "scope_peek", None) or _always for one in asking)
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
         # A field of a plugin may wait for something, as a rule may.
         self.rules_may_read: bool = any(
@@ -371,6 +374,11 @@ def _dice() -> float:
 def name_of(plugin: Any) -> str:
     """What a plugin is called: its ``name``, else that of its class."""
     return getattr(plugin, "name", "") or type(plugin).__name__
+
+
+def _always() -> bool:
+    """Stands for the look of a plugin that has none: it is asked each time."""
+    return True
 
 
 def _members(extensions: tuple[Any, ...], name: str) -> tuple[Any, ...]:

@@ -37,7 +37,7 @@ def in_view(codec: ModelCodec, rule: ScopeRule) -> ModelCodec:
         encode_loaded = placed.encode_loaded
         other.encode_operand = placed.operand(codec.encode_operand)  # type: ignore[method-assign] # of this copy
         other.normal_operand = placed.operand(codec.normal_operand)  # type: ignore[method-assign] # as above
-    other.key_json = _completed(codec, rule, _checked(key_json, rule))
+    other.key_json = _of_values(codec, rule, key_json)
     other.encode_key = _checked(codec.encode_key, rule)
     other.key_of = _checked(_of_complete(key_of, rule), rule)
     other.encode = _of_complete(encode, rule)
@@ -109,37 +109,51 @@ class _Placed:
 
 
 def _checked(make: Callable[..., bytes], rule: ScopeRule) -> Callable[..., bytes]:
-    check_key = rule.check_key
+    check_key, starts = rule.check_key, rule.key_starts
 
     def made(*args: Any) -> bytes:
         key = make(*args)
-        check_key(key)
+        if not key.startswith(starts):
+            check_key(key)
         return key
 
     return made
 
 
-def _completed(codec: ModelCodec, rule: ScopeRule, key_json: Callable[..., bytes]) -> Callable[..., bytes]:
-    """``key_json`` which gives the partition key, where that is a value of the view, and the caller has left it out."""
-    fields = codec.keys.fields
+def _of_values(codec: ModelCodec, rule: ScopeRule, key_json: Callable[..., bytes]) -> Callable[..., bytes]:
+    """``key_json``, whose keys are looked at; it gives the partition key, where that is a value of the view, and was left out."""
+    check_key, starts, fields = rule.check_key, rule.key_starts, codec.keys.fields
     if not fields or fields[0].name not in rule.values:
-        return key_json
+        return _checked(key_json, rule)
     first, wanted = rule.values[fields[0].name], len(fields)
 
     def completed(values: tuple[Any, ...]) -> bytes:
         if len(values) == wanted - 1 and not (values and values[0].__class__ is StoredKey):
             values = (first, *values)
-        return key_json(values)
+        key = key_json(values)
+        if not key.startswith(starts):
+            check_key(key)
+        return key
 
     return completed
 
 
 def _of_complete(make: Callable[[Any], Any], rule: ScopeRule) -> Callable[[Any], Any]:
     complete = rule.complete
+    if rule.complete_by is None:
 
-    def made(obj: Any) -> Any:
-        complete(obj)
-        return make(obj)
+        def made(obj: Any) -> Any:
+            complete(obj)
+            return make(obj)
+
+    else:
+        name, text = rule.complete_by
+
+        def made(obj: Any) -> Any:
+            value = getattr(obj, name, None)
+            if value.__class__ is not str or value != text:  # a text of another class may be equal to all
+                complete(obj)
+            return make(obj)
 
     return made
 
@@ -161,11 +175,14 @@ def _known_before(decode: Callable[[bytes], Any], rule: ScopeRule) -> Callable[[
 
 def _answered(read: Callable[..., Any], rule: ScopeRule) -> Callable[..., Any]:
     check = rule.check_answer
+    name, text = rule.complete_by or (None, "")
 
     def answered(*args: Any) -> Any:
         obj = read(*args)
         if obj is not None:
-            check(obj)
+            value = None if name is None else getattr(obj, name, None)
+            if value.__class__ is not str or value != text:
+                check(obj)
         return obj
 
     return answered

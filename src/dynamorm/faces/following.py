@@ -182,7 +182,10 @@ class Following:
     @property
     def _session(self) -> Session:
         session: Session = self.__dict__["_session"]
-        return in_scope(session)
+        for peek in session.peeks:  # of each plugin that is asked, what tells that there is nothing to ask
+            if peek() is not None:
+                return in_scope(session)
+        return session
 
     @_session.setter
     def _session(self, session: Session) -> None:

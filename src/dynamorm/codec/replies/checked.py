@@ -138,6 +138,8 @@ class CheckedReading:
         """See `Reading.item`."""
         self.item_of: Callable[[bytes | None, bytes], Any] = partial(plain.item_of, keeps=self.keeps, looks=looks)
         """See `Reading.item_of`."""
+        self.page: Callable[..., PageParts] = partial(plain.page, keeps=self.keeps, looks=looks)
+        """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plain, name)
@@ -158,15 +160,6 @@ class CheckedReading:
             if obj is not None:
                 return obj
         return self._plain.decode(raw) if self.keeps(raw, read_object(raw)) else None
-
-    def passed(self, raw: bytes) -> None:
-        """Ask the rules of an item, whatever they do with it. Raises: what refuses it."""
-        if self._looks is None or not self._plain.is_known(raw, self._looks):
-            self.keeps(raw, read_object(raw))
-
-    def page(self, body: bytes, *, lenient: bool = False) -> PageParts:
-        """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
-        return self._plain.page(body, lenient=lenient, keeps=self.keeps, looks=self._looks)
 
     def read_batch(self, body: bytes, asked: Asked) -> Found:
         """See `BatchReading.read`: what is left out is not there."""

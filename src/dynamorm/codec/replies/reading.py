@@ -176,13 +176,6 @@ class Reading:
             pass
         return None
 
-    def is_known(self, raw: bytes, looks: Looks) -> bool:
-        """Whether ``looks`` know an item, which somebody decodes afterwards."""
-        try:
-            return looks[0](self._item(raw))
-        except Exception:  # noqa: BLE001 - as above
-            return False
-
     def _proven(self, raw: bytes, item: dict[str, Any]) -> Any:
         """Decode one item whose JSON is known to have no key twice; ``item`` is its plain value. An error tells its key."""
         try:

@@ -150,9 +150,14 @@ class ScopeRule:
 
     ``values`` are those of fields, by name, that the view gives: a key that is given by its parts need not name them, nor the
     search for a unique value; and where such a field is the whole partition key, nor a key that is given in order.
+
+    ``key_starts`` are beginnings of the JSON of keys that `check_key` lets pass, ``complete_by`` is a field and the text in it by which
+    an object is known to be complete, and to be no other one's: the methods are not asked of these.
     """
 
     values: Mapping[str, Any] = {}
+    key_starts: tuple[bytes, ...] = ()
+    complete_by: tuple[str, str] | None = None
 
     def check_key(self, key: bytes) -> object:
         """Look at the JSON of each key that is given, or asked of an object, such as ``{"id":{"S":"p1"}}``; raise to refuse it.

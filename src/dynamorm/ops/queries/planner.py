@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -67,7 +67,7 @@ def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> 
     """
     schema = plan.codec.schema
     if plan.read_rules is not None and not is_ruled:
-        return ruled(plan, plan.read_rules, request, partial(choose, is_ruled=True))
+        return ruled(plan, plan.read_rules, request, _chosen)
     terms = flat(schema, request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
     if plan.codec.placed:
@@ -90,6 +90,9 @@ def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> 
             return QueryPlan(None, used[0], why=why)
         return candidates.as_query(None, used, why)
     return candidates.best(used)
+
+
+_chosen: Final = partial(choose, is_ruled=True)
 
 
 class _Candidates:
@@ -182,9 +185,14 @@ class _Candidates:
 
     def _is_within(self, key: Key | Index, taken: list[Comparison], of_partition: frozenset[int]) -> bool:
         """Whether what must be in the partition key is in it, or the whole key of the table is given."""
-        if key is self.schema.key and [term.op for term in taken] == ["="] * len(key.fields):
-            return True
-        return all(any(self.terms[number] is condition for number in of_partition) for condition in self.request.within)
+        terms = self.terms
+        for condition in self.request.within:
+            for number in of_partition:
+                if terms[number] is condition:
+                    break
+            else:
+                return key is self.schema.key and [term.op for term in taken] == ["="] * len(key.fields)
+        return True
 
     def filter_terms(self, used: Used) -> tuple[Condition, ...]:
         """The terms that are left for the filter."""

@@ -45,28 +45,31 @@ class ReadDraft:
 
     def where(self, condition: Condition) -> None:
         """Read only what this is true of; it may become a part of the key condition."""
-        self.terms += (_condition(condition),)
+        if not isinstance(condition, Condition):
+            raise _no_condition(condition)
+        self.terms += (condition,)
 
     def in_partition(self, condition: Condition, refusal: Callable[[], DynamORMError]) -> None:
         """Let one of the ``conditions``, or what `where` was given, be a part of the partition key of what is read.
 
         Or else the whole key of the table must be given. Otherwise what ``refusal()`` makes is raised; a scan always is refused.
         """
-        self.within += (_condition(condition),)
+        if not isinstance(condition, Condition):
+            raise _no_condition(condition)
+        self.within += (condition,)
         self.refusal = refusal
 
     def filter(self, condition: Condition) -> None:
         """Leave out, in the service, what this is not true of."""
-        self.filters += (_condition(condition),)
+        if not isinstance(condition, Condition):
+            raise _no_condition(condition)
+        self.filters += (condition,)
 
 
-def _condition(condition: Any) -> Condition:
-    if not isinstance(condition, Condition):
-        raise ValidationError(
-            f"a rule adds a condition such as Payment.status == 'open', not {type(condition).__name__}",
-            field="condition",
-        )
-    return condition
+def _no_condition(given: Any) -> ValidationError:
+    return ValidationError(
+        f"a rule adds a condition such as Payment.status == 'open', not {type(given).__name__}", field="condition"
+    )
 
 
 class ReadRules:
@@ -118,14 +121,18 @@ class ReadRules:
         """What the rules add to a read with these conditions of the caller's."""
         draft = ReadDraft(self._model, self._scope, conditions)
         for rule in self._contributing:
-            _contribute(rule, draft)
+            result = rule.contribute(draft)
+            if result is not None:
+                raise _nobody_takes(rule, result)
         return draft
 
     def contributed_by_each(self, conditions: tuple[Condition, ...]) -> Iterator[tuple[str, ReadDraft]]:
         """What each rule adds, with its name: to tell which one is to blame."""
         for rule in self._contributing:
             draft = ReadDraft(self._model, self._scope, conditions)
-            _contribute(rule, draft)
+            result = rule.contribute(draft)
+            if result is not None:
+                raise _nobody_takes(rule, result)
             yield type(rule).__name__, draft
 
     def _rules(self, cls: type[Any]) -> tuple[tuple[ReadRule, Looks | None], ...]:
@@ -211,13 +218,11 @@ def _left_out(rule: ReadRule, verdict: Any) -> bool:
     return False
 
 
-def _contribute(rule: ReadRule, draft: ReadDraft) -> None:
-    result = rule.contribute(draft)
-    if result is not None:
-        raise ConfigError(
-            f"contribute of {type(rule).__name__} gave {given(result)}, which nobody takes: it returns nothing, and adds by"
-            " draft.filter(condition) or draft.where(condition)"
-        )
+def _nobody_takes(rule: ReadRule, result: Any) -> ConfigError:
+    return ConfigError(
+        f"contribute of {type(rule).__name__} gave {given(result)}, which nobody takes: it returns nothing, and adds by"
+        " draft.filter(condition) or draft.where(condition)"
+    )
 
 
 def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str]) -> Flow[None]:

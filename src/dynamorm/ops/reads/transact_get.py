@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dynamorm.codec.address import check as check_address
 from dynamorm.codec.replies.snapshot import read_responses
+from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import CancellationReason, TransactionCancelled, ValidationError
+from dynamorm.errors import CancellationReason, MalformedResponse, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import MAX_OPERATIONS, Op
 from dynamorm.ops.requests import ModelRequests
 from dynamorm.wire.reply import ServiceFault
@@ -53,11 +54,12 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         for at, raw in enumerate(raws):
             if raw is not None:
                 plan = first[at].plan
-                if (
-                    plan.codec.keeps is not None
-                ):  # before the address, for a rule may know more of an item that was not asked for
-                    plan.codec.reading.passed(raw)  # type: ignore[attr-defined] # a reading with rules
-                check_address(raw, first[at].key, plan.starts)
+                try:
+                    check_address(raw, first[at].key, plan.starts)
+                except MalformedResponse:
+                    if plan.codec.keeps is not None:  # a rule may know more of an item that was not asked for
+                        plan.codec.reading.keeps(raw, read_object(raw))  # type: ignore[attr-defined] # a reading with rules
+                    raise
         objects: list[Any] = []
         for at, lookup in zip(where, asked, strict=True):
             raw = raws[at]

@@ -24,12 +24,11 @@ class OfTenant(ScopeRule):
         self._tenant = tenant
         self._name: str = placing.field.name
         self._head = placing.head(tenant)
-        self._starts = placing.starts(self._head) if placing.keyed else ()
+        self.key_starts: tuple[bytes, ...] = placing.starts(self._head) if placing.keyed else (b"{",)
+        self.complete_by: tuple[str, str] | None = (placing.field.name, tenant)
 
     def check_key(self, key: bytes) -> None:
         """Refuse the key of another tenant."""
-        if key.startswith(self._starts) or not self._placing.keyed:
-            return
         if not self._placing.is_of(self._placing.text_of(key), self._head):  # it may be spelled otherwise than ours
             raise TenantMismatch(f"this key of a {self._placing.name} is not one of the tenant that is served")
 

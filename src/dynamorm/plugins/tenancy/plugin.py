@@ -21,7 +21,7 @@ from .binding import OfAll, OfTenant, PutBefore, PutBeforeOfAll
 from .option import Tenant, checked_id
 from .placing import Placing, check_family, placed, unprefixed
 from .rules import ALL, TENANT, TenantReads, TenantWrites
-from .scopes import current
+from .scopes import current, peek
 from .words import in_one_line, who_acts
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Tenancy:
     name: str = "tenancy"
     options: tuple[type[Any], ...] = (Tenant,)
     reads_nothing: bool = True
+    scope_peek: Callable[[], Any] = staticmethod(peek)
 
     credentials_of: Callable[[Mapping[str, str]], Any] | None = None
 

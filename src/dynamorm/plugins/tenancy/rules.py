@@ -50,6 +50,8 @@ class TenantWrites(WriteRule):
 
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
+        if not self._shares_keys and draft.verb == "update" and not self._names_tenant(draft):
+            return
         tenant = draft.context.scope.get(TENANT)
         adopts = self._adopts(draft, tenant)
         if not self._shares_keys:
@@ -60,6 +62,13 @@ class TenantWrites(WriteRule):
         may_be_absent = draft.verb in {"put", "delete"} or draft.upsert
         form = "adopts" if adopts else "new" if may_be_absent else "own"
         draft.require(self._prepared.get((tenant, form)) or self._new(draft, tenant, form), lasting=True)
+
+    def _names_tenant(self, draft: WriteDraft) -> bool:
+        field = self._placing.field
+        for one in draft.updates:  # type: ignore[attr-defined] # noqa: SIM110 - of a draft of an update; a generator costs more
+            if one.path.field.name == field.name:
+                return True
+        return False
 
     def _new(self, draft: WriteDraft, tenant: str, form: str) -> Any:
         placing = self._placing
@@ -193,6 +202,11 @@ class TenantReads(ReadRule):
         )
         self._read: Callable[[bytes], Any] = Decoder(looked_at).decode
         self._heads: dict[str, tuple[str, str]] = {}
+        self._owns: dict[str, Any] = {}
+        self._names: tuple[str, str | None] = (
+            placing.field.name,
+            placing.partition.name if placing.keyed and not placing.whole else None,
+        )
         self.attributes: tuple[str, ...] | None = (placing.field.stored,)
         self.hides: bool = shares_keys
 
@@ -201,8 +215,34 @@ class TenantReads(ReadRule):
         tenant = draft.scope.get(TENANT)
         if tenant is None:
             return
-        placing = self._placing
-        own = None
+        own = given = None
+        name, key = self._names
+        for condition in draft.conditions:
+            if condition.op == "=":
+                field = condition.path.field.name  # type: ignore[attr-defined] # of a comparison
+                if field == key or (field == name and len(condition.path.parts) == 1):  # type: ignore[attr-defined] # as above
+                    value = condition.operands[0]
+                    if field == name and value.__class__ is str and value == tenant:
+                        own = condition
+                        continue
+                    own, given = self._given(draft, tenant)
+                    break
+            elif condition.op == "AND":
+                own, given = self._given(draft, tenant)
+                break
+        if given is None:
+            if own is None:
+                own = self._owns.get(tenant)
+                if own is None:
+                    own = self._new_own(tenant)
+                draft.where(own)
+            given = own
+        # Of a partition that is the tenant's own nothing is left out in silence: a foreign item there is refused by `check`.
+        draft.in_partition(given, self._not_in_partition)
+
+    def _given(self, draft: ReadDraft, tenant: str) -> tuple[Any, Any]:
+        """The caller's conditions on the tenant, and on a key that holds it; None where there is none."""
+        placing, own = self._placing, None
         for condition in equal_to(draft.conditions, placing.field.name):
             value = condition.operands[0]
             if not is_tenant(value, tenant):
@@ -211,14 +251,13 @@ class TenantReads(ReadRule):
                 )
             if is_exactly(value, tenant):
                 own = condition
-        given = self._key_given(draft, tenant)
-        if given is None:
-            if own is None:
-                own = placing.path == tenant
-                draft.where(own)
-            given = own
-        # Of a partition that is the tenant's own nothing is left out in silence: a foreign item there is refused by `check`.
-        draft.in_partition(given, self._not_in_partition)
+        return own, self._key_given(draft, tenant)
+
+    def _new_own(self, tenant: str) -> Any:
+        if len(self._owns) >= _MOST:
+            self._owns.clear()
+        self._owns[tenant] = own = self._placing.path == tenant
+        return own
 
     def _key_given(self, draft: ReadDraft, tenant: str) -> Any:
         """The caller's condition on a partition key that holds the tenant; None where there is none."""

@@ -29,6 +29,9 @@ def _unclear() -> TenantMismatch:
 
 _BLOCKS: Final[Blocks[str]] = Blocks("tenant", _unclear)
 
+peek: Callable[[], Block[str] | None] = _BLOCKS.peek
+"""None where nobody stands in a block."""
+
 current: Callable[[], Block[str] | None] = _BLOCKS.current
 """The block that the caller stands in, or None. Raises: TenantMismatch where nobody can tell."""
 
