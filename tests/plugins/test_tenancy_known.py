@@ -1,0 +1,168 @@
+"""Items that are known to be a tenant's by their texts: none that the rule itself would not give is ever known, whatever a server sends."""
+
+import json
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynamorm import Attr, Model, Tenant, attr, composite, partition_key
+from dynamorm.errors import IntegrityError, TenantError, TenantMismatch, ValidationError
+from dynamorm.plugins.tenancy import Tenancy
+from dynamorm.testing import reply
+from tests.plugins.scripts import Scripted
+from tests.support.faults import Store
+
+from .tenancy_kit import IDS, Order, Put, Shared, Txn
+
+
+class Led(Model, table="tenancy-led"):
+    """Keyed, with a literal before the tenant."""
+
+    pk: Attr[str] = partition_key(composite("ORG#{tenant_id}#{number}"))
+    tenant_id: Attr[str] = attr(Tenant())
+    number: Attr[str]
+
+
+TENANTS = (*IDS, "b", "ab", "a#b#c", "%23", "a%", "T", "ORG", "a\u0000")
+MODELS = (Txn, Order, Put, Shared, Led)
+
+
+def answering(answer):
+    """A view of tenants whose server gives this answer to everything."""
+    from dynamorm.testing import FakeClock
+
+    made = Scripted(
+        "blocking", Tenancy(), answer=lambda _: reply(answer["body"]), clock=FakeClock(), cursor_key=b"k" * 32
+    )
+    return made.db.inner
+
+
+TEXTS = st.one_of(
+    st.sampled_from(TENANTS),
+    st.builds(
+        lambda head, tail: f"{head}#{tail}", st.sampled_from(TENANTS), st.sampled_from(["", "x", "#", "a#x", "%23"])
+    ),
+    st.builds(lambda head: f"T#{head}#x", st.sampled_from(TENANTS)),
+    st.builds(lambda head: f"ORG#{head}#x", st.sampled_from(TENANTS)),
+    st.builds(lambda head: head.replace("%", "%25").replace("#", "%23") + "#x", st.sampled_from(TENANTS)),
+)
+WIRES = st.one_of(TEXTS.map(lambda text: {"S": text}), st.just({"N": "1"}), st.just({"NULL": True}), st.none())
+KEYS = {Txn: ("pk", "sk"), Order: ("tenant_id", "number"), Put: ("id",), Shared: ("id",), Led: ("pk",)}
+
+
+def items_of(model):
+    names = {"tenant_id", "number", *KEYS[model]} | ({"at"} if model is Txn else set())
+    return st.lists(
+        st.fixed_dictionaries({name: WIRES if name in {"tenant_id", KEYS[model][0]} else TEXTS.map(lambda text: {"S": text}) for name in sorted(names)}),
+        min_size=1,
+        max_size=4,
+    )  # fmt: skip
+
+
+@given(data=st.data(), model=st.sampled_from(MODELS), tenant=st.sampled_from(IDS))
+def test_what_a_query_gives_is_what_the_rule_keeps_of_each_item(data, model, tenant):
+    wires = [{name: wire for name, wire in item.items() if wire is not None} for item in data.draw(items_of(model))]
+    answer = {"body": {"Items": wires, "Count": len(wires), "ScannedCount": len(wires)}}
+    found = []
+    for known in (True, False):
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+            warnings.simplefilter("ignore")
+            if not known:
+                from dynamorm.plugins.tenancy.rules import TenantReads
+
+                patch.setattr(TenantReads, "known_by", lambda *_: None)
+            query = answering(answer).view(tenant=tenant).model(model)
+            query = {
+                Txn: lambda q: q.where(Txn.number == "x"),
+                Led: lambda q: q.where(Led.number == "x"),
+                Put: lambda q: q.where(Put.id == "x"),
+                Shared: lambda q: q,
+                Order: lambda q: q,
+            }[model](query)
+            try:
+                found.append(sorted((one.tenant_id, getattr(one, "number", "") or one.id) for one in query.all()))
+            except (TenantError, IntegrityError, ValidationError) as error:
+                found.append(type(error))
+    assert found[0] == found[1]
+    if isinstance(found[0], list):
+        assert {owner for owner, _ in found[0]} <= {tenant, ""}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_one_item_among_many_is_enough(model):
+    """At any place of a page, and of a large one, too, whose objects are made in another way."""
+    own = {
+        Txn: {"pk": "a#x", "sk": "0", "tenant_id": "a", "number": "x", "at": "0"},
+        Order: {"tenant_id": "a", "number": "x"},
+        Put: {"id": "T#a#x", "tenant_id": "a"},
+        Shared: {"id": "x", "tenant_id": "a"},
+        Led: {"pk": "ORG#a#x", "tenant_id": "a", "number": "x"},
+    }[model]
+    foreign = {name: text.replace("a", "b") for name, text in own.items()}
+    for size in (1, 10, 300):
+        for place in {0, size // 2, size - 1}:
+            items = [{name: {"S": text} for name, text in own.items()} for _ in range(size)]
+            items[place] = {name: {"S": text} for name, text in foreign.items()}
+            if "amount" in model.__annotations__:
+                for item in items:
+                    item |= {"amount": {"N": "1"}, "version": {"N": "0"}}
+            answer = {"body": {"Items": items, "Count": size, "ScannedCount": size}}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                view = answering(answer).view(tenant="a")
+                query = view.model(model)
+            if model in {Txn, Led}:
+                query = query.where(model.number == "x")
+            elif model is Put:
+                query = query.where(Put.id == "x")
+            if model is Shared:
+                assert len(query.all()) == size - 1
+            else:
+                with pytest.raises(TenantMismatch):
+                    query.all()
+
+
+def test_a_query_with_a_limit_reads_no_more_items_than_it_gives(face_kind):
+    """Nothing of a tenant's own partition is left out, so that nothing more is to be paid for."""
+    from .tenancy_world import World, database
+
+    world, limits = World(), []
+    db = database(face_kind, world)
+    view = db.with_tenant("a")
+    for number in range(9):
+        view.create(Order(number=str(number)))
+        view.create(Txn(number="n", at=str(number)))
+    told = world._Query
+
+    def query(body):
+        limits.append(body.get("Limit"))
+        return told(body)
+
+    world._Query = query
+    assert len(view.model(Order).limit(4).all()) == 4
+    assert len(view.model(Txn).where(Txn.number == "n").limit(3).all()) == 3
+    assert view.model(Order).first().number == "0"
+    page = view.model(Order).page_size(5).page()
+    assert len(page.items) == 5
+    assert [one.number for one in view.model(Order).page_size(5).cursor(page.cursor).page().items] == list("5678")
+    assert limits == [4, 3, 1, 5, 5]
+    assert isinstance(world, Store)
+    db.close()
+
+
+def test_what_is_known_is_of_the_view_and_not_of_the_model():
+    """Views of two tenants take turns: neither is ever given what is known of the other one."""
+    answer = {"body": None}
+    db = answering(answer)
+    views = {tenant: db.view(tenant=tenant) for tenant in ("a", "b")}
+    for _ in range(3):
+        for owner in "ab":
+            answer["body"] = json.loads(json.dumps({"Item": {"tenant_id": {"S": owner}, "number": {"S": "1"}, "amount": {"N": "1"}, "version": {"N": "0"}}}))  # fmt: skip
+            for tenant, view in views.items():
+                if tenant == owner:
+                    assert view.get(Order, "1").tenant_id == owner
+                else:
+                    with pytest.raises(TenantMismatch):
+                        view.get(Order, "1")
