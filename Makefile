@@ -48,10 +48,15 @@ $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
 	@$(PY) $(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.installed-service: $(VENV)/.created pyproject.toml
+	@echo "installing dynamorm-py[service] into $(VENV)"
+	@$(PY) $(PIP_INSTALL) --editable '.[service]'
+	@touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
 	@echo "installing dynamorm-py[dev] into $(VENV)"
 	@$(PY) $(PIP_INSTALL) --editable '.[dev]'
-	@touch $(VENV)/.installed-demo $@
+	@touch $(VENV)/.installed-demo $(VENV)/.installed-service $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@echo "installing dynamorm-py[bench] into $(VENV)"
@@ -71,6 +76,10 @@ clean:  ## remove the environments, caches and downloads
 .PHONY: demo
 demo: $(VENV)/.installed-demo  ## payments under contention and a lossy network, with the proof table
 	$(PY) -m examples.demo
+
+.PHONY: payments
+payments: $(VENV)/.installed-service  ## the payment service of examples/payments on an engine inside the process
+	$(PY) -m examples.payments
 
 .PHONY: test
 test: $(VENV)/.installed-dev  ## everything that needs no Java; what type checkers say of programs is part of `make lint`

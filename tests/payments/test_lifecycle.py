@@ -389,6 +389,77 @@ def test_a_payment_is_found_by_its_key(db, call, payment, key):
         db.create(Payment(id=f"{key}2", amount=1, currency=EUR, idempotency_key=key))
 
 
+@pytest.fixture
+def within(db):
+    """Applies what a function writes into an open transaction, on either face; gives what the function gives."""
+
+    def applied(function, *args, **named):
+        if db.kind == "blocking":
+            with db.inner.transaction() as tx:
+                return function(db.inner, *args, tx=tx, **named)
+
+        async def program():
+            async with db.inner.transaction() as tx:
+                return await function(db.inner, *args, tx=tx, **named)
+
+        return db._loop.run(program())
+
+    return applied
+
+
+def test_a_change_is_a_part_of_a_transaction_of_the_callers(db, key, payment, within):
+    read = within(transition, payment, "captured", id="c1", amount=eur("60"))
+    assert (read.id, read.status, read.captured) == (key, Status.CAPTURED, 6000)  # as after any transaction
+    record = Refund(id=key, payment_id=key, amount=6000, currency=EUR)
+    within(refund, payment, eur("60"), id="r1", record=record)
+    stored = db.get(Payment, key)
+    assert (stored.status, stored.refunded, stored.refunds) == (Status.REFUNDED, 6000, {"r1": 6000})
+    assert db.get(Refund, key).money == eur("60")
+
+
+def test_in_a_transaction_a_change_is_refused_before_it_is_sent(db, key, payment, within, wire):
+    with pytest.raises(ForbiddenTransition):
+        within(refund, payment, eur("1"), id="r1")
+    assert "TransactWriteItems" not in wire.names
+    with pytest.raises(TransactionCancelled) as caught:
+        within(transition, payment, "settled", id="s1")
+    assert isinstance(caught.value.reasons[0].error, ForbiddenTransition)
+    assert db.get(Payment, key).version == payment.version
+
+
+def test_a_replay_in_a_transaction_writes_nothing(db, key, paid, within):
+    within(refund, paid, eur("5"), id="r1")
+    before = db.get(Payment, key)
+    within(refund, paid, eur("5"), id="r1")
+    with pytest.raises(KeyReused):
+        within(refund, paid, eur("6"), id="r1")
+    with pytest.raises(OutOfBounds):
+        within(refund, paid, eur("96"), id="r2")
+    assert db.get(Payment, key) == before
+
+
+def test_of_two_refunds_in_transactions_of_their_own_one_is_applied(db, key, paid):
+    """Both are written down before one of the two is applied."""
+    inner = db.inner
+
+    async def on_asyncio():
+        async with inner.transaction() as late:
+            await refund(inner, paid, eur("60"), id="r1", tx=late)
+            async with inner.transaction() as early:
+                await refund(inner, paid, eur("60"), id="r2", tx=early)
+
+    def on_blocking():
+        with inner.transaction() as late:
+            refund(inner, paid, eur("60"), id="r1", tx=late)
+            with inner.transaction() as early:
+                refund(inner, paid, eur("60"), id="r2", tx=early)
+
+    with pytest.raises(TransactionCancelled):
+        on_blocking() if db.kind == "blocking" else db._loop.run(on_asyncio())
+    stored = db.get(Payment, key)
+    assert (stored.refunded, stored.refunds) == (6000, {"r2": 6000})
+
+
 def test_payments_are_found_by_state_merchant_customer_and_day(db, key):
     db.create(
         Payment(id=key, amount=1, currency=EUR, merchant_id=key, customer_id=key, settlement_date=date(2024, 1, 2))

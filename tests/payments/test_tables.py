@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from dynamorm import DB, AsyncDB, Presets
 from dynamorm.codec.replies.table_description import TableDescription
+from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
-from dynamorm.payments import ensure_tables
+from dynamorm.payments import Ledger, Money, Posting, ensure_tables
 
 
 def described(replicas, consistency):
@@ -69,3 +71,28 @@ def test_copies_that_follow_later_are_refused(is_async):
             ensured(described(("eu-west-2",), consistency), is_async=is_async)
     for table in (described((), None), described(("eu-west-2",), "STRONG")):
         assert ensured(table, is_async=is_async) == 5
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_database_with_tenants_is_of_its_face(is_async):
+    euro = Money("1", "EUR")
+    legs = [Posting("cash", euro), Posting("sales", -euro)]
+    with Engine() as engine:
+        config = Presets.local_development(engine=engine)
+        if is_async:
+
+            async def program():
+                async with AsyncDB(config) as db:
+                    db.enable_multi_tenancy()
+                    await ensure_tables(db)
+                    await Ledger(db).post(legs, id="p1")
+                    return await Ledger(db).balance("cash")
+
+            found = asyncio.run(program())
+        else:
+            with DB(config) as db:
+                db.enable_multi_tenancy()
+                ensure_tables(db)
+                Ledger(db).post(legs, id="p1")
+                found = Ledger(db).balance("cash")
+    assert found == euro

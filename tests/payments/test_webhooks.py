@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamorm.errors import InvalidSignature, ValidationError
+from dynamorm.errors import InvalidSignature, Outcome, ValidationError
 from dynamorm.payments import check_target, sign_webhook, verify_webhook
 
 SECRET = "whsec_" + b64encode(b"a" * 32).decode()
@@ -64,8 +64,9 @@ def test_while_secrets_are_rotated_both_are_signed_with_and_both_are_tried():
     both = signed([OTHER, SECRET])
     assert len(both["webhook-signature"].split(" ")) == 2
     assert verify(both) == verify(both, secrets=[OTHER]) == verify(signed(), secrets=[OTHER, SECRET]) == "msg_1"
-    with pytest.raises(InvalidSignature):
+    with pytest.raises(InvalidSignature) as caught:
         verify(signed(OTHER))
+    assert (caught.value.retryable, caught.value.outcome) == (False, Outcome.NOT_APPLIED)
 
 
 def test_ed25519_is_v1a():

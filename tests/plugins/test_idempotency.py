@@ -16,6 +16,8 @@ import pytest
 from dynamorm import (
     DB,
     Attr,
+    Encrypted,
+    LocalKeyProvider,
     Model,
     Presets,
     Tenant,
@@ -25,6 +27,7 @@ from dynamorm import (
     composite,
     partition_key,
 )
+from dynamorm.engine import Engine
 from dynamorm.errors import (
     AlreadyDone,
     ConfigError,
@@ -61,6 +64,11 @@ class Owned(Model, table="owned"):
     tenant: Attr[str] = attr(Tenant())
     id: Attr[str]
     count: Attr[int]
+
+
+class Kept(Model, table="kept"):
+    id: Attr[str] = partition_key()
+    note: Attr[str] = attr(Encrypted("pii", searchable=True))
 
 
 MODELS = [Effect, record_model("dynamorm-idempotency")]
@@ -472,6 +480,18 @@ def test_tenants_have_keys_and_writes_of_their_own(open_db, engine, made, key):
             assert op.response == tenant
         assert view.require(Owned, id="1").tenant == f"{tenant}-{key}"
         assert stored(db, key, tenant=f"{tenant}-{key}").st == machine.COMMITTED
+
+
+def test_what_a_plugin_stores_for_itself_is_no_write_of_the_block(caplog, tmp_path):
+    """The first search of an encrypted field makes the record of a key."""
+    with Engine() as engine, DB(Presets.local_development(engine=engine)) as db:
+        db.set_encryption_provider(LocalKeyProvider(str(tmp_path / "keys")))
+        for model in (Kept, record_model("dynamorm-idempotency")):
+            db.tables.ensure(model)
+        with caplog.at_level("WARNING", "dynamorm"), db.idempotent("k", payload=None, scope="s"):
+            assert db.model(Kept).allow_scan().where(Kept.note.equals("secret")).all() == []
+        assert not caplog.records
+        assert db.gauges()["encryption_key_fetches"] > 0
 
 
 def test_writes_beside_the_operation_are_told_of_in_development(db, key, caplog):

@@ -17,6 +17,7 @@ from dynamorm.errors import (
     DeadlineExceeded,
     NotFound,
     OutcomeUnknown,
+    TamperedCursor,
     Throttled,
     Unavailable,
     ValidationError,
@@ -183,6 +184,14 @@ def test_outcomes_attempts_and_retries_of_faults(scripted, key):
     assert metrics.error_rate() == pytest.approx(2 / 3)
     assert metrics.attempts() == {"denied": 1, "server_error": 2, "throttled": 2}
     assert metrics.retries() == {"server_error": 1, "throttled": 1}
+
+
+def test_a_cursor_that_somebody_made_up_is_no_fault_of_the_service(plugged):
+    db = plugged(cursor_key=b"c" * 32)
+    metrics = db.metrics()
+    query = db.model(Payment).allow_scan().limit(1)
+    assert outcome_of(db, metrics, lambda: query.cursor("made up").page()) == ("rejected", TamperedCursor)
+    assert metrics.error_rate() == 0.0
 
 
 @pytest.mark.parametrize(

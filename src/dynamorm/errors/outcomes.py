@@ -11,6 +11,7 @@ from . import (
     IntegrityError,
     Outcome,
     PluginError,
+    TamperedCursor,
     Throttled,
     Unavailable,
 )
@@ -27,8 +28,8 @@ FAULTS: Final = frozenset({"unavailable", "denied"})
 def outcome_of(error: BaseException | None) -> str:
     """What a verb came to that ended with this error, None for one that ended well.
 
-    ``ok``; ``rejected`` (the condition failed, the item is missing or there already, the argument is wrong, a conflict);
-    ``throttled``; ``unavailable`` (no connection, no answer in time, none that can be believed); ``denied`` (credentials);
+    ``ok``; ``rejected`` (the condition failed, the item is missing or there already, the argument is wrong, a conflict,
+    a cursor that is none of ours); ``throttled``; ``unavailable`` (no connection, no answer in time, none that can be believed); ``denied`` (credentials);
     ``cancelled`` (also interrupted, and closed); ``unknown`` (it may or may not have been applied).
 
     Example: ``outcome_of(error) == "unknown"``
@@ -39,6 +40,8 @@ def outcome_of(error: BaseException | None) -> str:
         return "unknown"
     if isinstance(error, Throttled):
         return "throttled"
+    if isinstance(error, TamperedCursor):  # whoever sends one must not count as a fault of the service
+        return "rejected"
     if isinstance(error, (Unavailable, DeadlineExceeded, IntegrityError)):
         return "unavailable"
     if isinstance(error, (AccessDenied, CredentialsError)):

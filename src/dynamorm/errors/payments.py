@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .base import Outcome
 from .conditions import ConditionFailed
 from .doubtful import IntegrityError
 from .rejected import ConfigError, ValidationError
@@ -52,6 +53,8 @@ class InvalidSignature(IntegrityError):
     """
 
     code = "ErrInvalidSignature"
+    outcome = Outcome.NOT_APPLIED
+    retryable = False
 
 
 class LicenseError(ConfigError):

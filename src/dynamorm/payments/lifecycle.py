@@ -45,7 +45,7 @@ def find_payment_by_idempotency_key(db: Any, model: type[Any], key: str) -> Step
 
 @on_both
 def transition(
-    db: Any, payment: Any, to: Status | str, *, id: str | None = None, amount: Money | None = None
+    db: Any, payment: Any, to: Status | str, *, id: str | None = None, amount: Money | None = None, tx: Any = None
 ) -> Steps[Any]:
     """Let a payment become ``to``; the table of what may follow what is a condition of the write. Returns it as it is stored.
 
@@ -53,6 +53,9 @@ def transition(
     it: it changes nothing, and gives the payment as it is now. ``amount`` is what is captured, the whole if left out. A dispute is
     left only by who has seen it: with an object that is disputed, and without an ``amount``; what was captured stays. A refund is
     made by `refund`, and no change of state.
+
+    ``tx`` is an open transaction, such as that of an idempotent operation: the change is written into it and made with it, or not at
+    all. Then nothing is tried again, and what is returned is the payment as it was read.
 
     Raises: ForbiddenTransition; KeyReused for an id of another change, or of another amount; NotFound; ConditionFailed where the
     stored amount is not the object's; ValidationError for what is no state, and for an amount over that of the payment;
@@ -84,16 +87,17 @@ def transition(
             changes.append(model.captured.set(cents))
         return lambda tx: tx.update(stored, *changes)
 
-    return (yield from _changed(db, payment, change))
+    return (yield from _changed(db, payment, change, tx=tx))
 
 
 @on_both
-def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None) -> Steps[Any]:
+def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None, tx: Any = None) -> Steps[Any]:
     """Refund a part of a payment, or all of it. Returns the payment as it is stored.
 
     Never more is refunded than was captured, by however many at once: the sum is a condition of the transaction. The same ``id``
     with the same amount is a replay. ``record`` is an object of your own, such as of a model with `RefundMixin`, that is created
-    in the same transaction. A payment that is disputed is refunded only by who has seen that, with an object that is disputed.
+    in the same transaction. A payment that is disputed is refunded only by who has seen that, with an object that is disputed. ``tx``
+    is an open transaction that it is written into, as in `transition`.
 
     Raises: OutOfBounds for more than is left; ForbiddenTransition where the payment is in no state to be refunded; CurrencyMismatch;
     KeyReused for an id that was used for another amount, or another change; NotFound; ValidationError.
@@ -116,20 +120,29 @@ def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None) 
         changes = _changes(stored, total, id, money)
         return partial(_write_refund, stored=stored, changes=changes, record=record)
 
-    return (yield from _changed(db, payment, change, record))
+    return (yield from _changed(db, payment, change, record, tx=tx))
 
 
-def _changed(db: Any, payment: Any, change: Callable[[Any], Write | None], record: Any = None) -> Steps[Any]:
+def _changed(
+    db: Any, payment: Any, change: Callable[[Any], Write | None], record: Any = None, *, tx: Any = None
+) -> Steps[Any]:
     """Change a payment as it is stored, under its version; ``change`` gives what is written, None where that was done before.
 
     All tries have one token. So of those that were refused for a conflict, and may still be under way, none is applied behind
-    an error that says so: the token is spent before that. Those of another version are refused for ever.
+    an error that says so: the token is spent before that. Those of another version are refused for ever. In a transaction ``tx`` of
+    the caller it is written once: who applies that is told what became of it.
     """
     model: Any = type(payment)
+    stored: Any
     key, token = _key_of(payment), OneToken(db)
+    if tx is not None:
+        stored = yield db.require(model, *key, consistent=True)
+        if (write := change(stored)) is not None:
+            write(tx)
+        return stored
     try:
         for attempt in range(TRIES):
-            stored: Any = yield db.require(model, *key, consistent=True)
+            stored = yield db.require(model, *key, consistent=True)
             write = change(stored)
             if write is None:
                 return stored

@@ -1,11 +1,10 @@
-"""What is done with keys and aliases: created, described, disabled, rotated, deleted.
+"""What is done with keys: created, described, disabled, rotated, deleted.
 
 Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_Operations.html
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 from uuid import uuid4
 
@@ -14,16 +13,13 @@ from dynamorm.engine.kms.keys import (
     DAY,
     PERIOD,
     Record,
-    alias,
-    alias_arn,
-    aliases,
     arn_of,
     ids,
     keep,
-    keep_alias,
     named,
     new_material,
     not_pending,
+    page_of,
     rotated,
     usable,
 )
@@ -34,7 +30,6 @@ Answer = dict[str, Any]
 ON_DEMAND: Final = 25
 """Rotations on demand that one key may have."""
 _WINDOW: Final = range(7, 31)
-_alias = re.compile(r"alias/[a-zA-Z0-9/_-]+\Z").match
 
 
 def create_key(core: Core, request: Answer) -> Answer:
@@ -96,17 +91,8 @@ def describe_key(core: Core, request: Answer) -> Answer:
 
 def list_keys(core: Core, request: Answer) -> Answer:
     """ListKeys."""
-    found, more = _page(ids(core), request)
+    found, more = page_of(ids(core), request)
     return {"Keys": [{"KeyId": one, "KeyArn": arn_of(core, one)} for one in found], **more}
-
-
-def _page(names: list[str], request: Answer) -> tuple[list[str], Answer]:
-    """The names of one page, and what an answer says of further ones."""
-    marker, limit = request.get("Marker"), request.get("Limit") or 100
-    left = [name for name in names if marker is None or name > marker]
-    if len(left) <= limit:
-        return left, {"Truncated": False}
-    return left[:limit], {"Truncated": True, "NextMarker": left[limit - 1]}
 
 
 def enable_key(core: Core, request: Answer) -> Answer:
@@ -201,70 +187,4 @@ def list_rotations(core: Core, request: Answer) -> Answer:
             {"KeyId": arn, "RotationDate": one["at"], "RotationType": one["kind"]} for one in record["materials"][1:]
         ],
         "Truncated": False,
-    }
-
-
-def create_alias(core: Core, request: Answer) -> Answer:
-    """CreateAlias."""
-    name = _checked(request["AliasName"])
-    record = not_pending(core, named(core, request["TargetKeyId"], by_alias=False))
-    if alias(core, name) is not None:
-        raise Refusal("AlreadyExistsException", f"An alias with the name {alias_arn(core, name)} already exists")
-    keep_alias(core, name, {"key": record["id"], "created": core.now(), "updated": core.now()})
-    return {}
-
-
-def update_alias(core: Core, request: Answer) -> Answer:
-    """UpdateAlias."""
-    name = _checked(request["AliasName"])
-    known = _known(core, name)
-    record = not_pending(core, named(core, request["TargetKeyId"], by_alias=False))
-    keep_alias(core, name, {**known, "key": record["id"], "updated": core.now()})
-    return {}
-
-
-def delete_alias(core: Core, request: Answer) -> Answer:
-    """DeleteAlias."""
-    name = _checked(request["AliasName"])
-    _known(core, name)
-    keep_alias(core, name, None)
-    return {}
-
-
-def _known(core: Core, name: str) -> Record:
-    known = alias(core, name)
-    if known is None:
-        raise Refusal("NotFoundException", f"Alias {alias_arn(core, name)} is not found.")
-    return known
-
-
-def _checked(name: str) -> str:
-    """The name of an alias. Raises: Refusal."""
-    if not _alias(name):
-        raise Refusal("InvalidAliasNameException", "an alias begins with alias/, and has letters, digits, /, _ and -")
-    if name.startswith("alias/aws/"):
-        raise Refusal("NotAuthorizedException", "names that begin with alias/aws/ are AWS's own")
-    return name
-
-
-def list_aliases(core: Core, request: Answer) -> Answer:
-    """ListAliases: all of them, or those of one key."""
-    known = aliases(core)
-    wanted = request.get("KeyId")
-    if wanted is not None:
-        key = named(core, wanted, by_alias=False)["id"]
-        known = {name: one for name, one in known.items() if one["key"] == key}
-    found, more = _page(list(known), request)
-    return {
-        "Aliases": [
-            {
-                "AliasName": name,
-                "AliasArn": alias_arn(core, name),
-                "TargetKeyId": known[name]["key"],
-                "CreationDate": known[name]["created"],
-                "LastUpdatedDate": known[name]["updated"],
-            }
-            for name in found
-        ],
-        **more,
     }

@@ -148,3 +148,12 @@ def rotated(core: Core, record: Record) -> Record:
         record["next"] = due
         keep(core, record)
     return record
+
+
+def page_of(names: list[str], request: Record) -> tuple[list[str], Record]:
+    """The names of one page, and what an answer says of further ones."""
+    marker, limit = request.get("Marker"), request.get("Limit") or 100
+    left = [name for name in names if marker is None or name > marker]
+    if len(left) <= limit:
+        return left, {"Truncated": False}
+    return left[:limit], {"Truncated": True, "NextMarker": left[limit - 1]}

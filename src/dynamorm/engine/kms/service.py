@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dynamorm.engine.answers import encode
 from dynamorm.engine.core import Core
-from dynamorm.engine.kms import control, crypto
+from dynamorm.engine.kms import aliases, control, crypto
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.requests import reader
 
@@ -16,10 +16,10 @@ TARGET: Final = "TrentService."
 
 OPERATIONS: Final[dict[str, Callable[[Core, dict[str, Any]], dict[str, Any]]]] = {
     "CancelKeyDeletion": control.cancel_deletion,
-    "CreateAlias": control.create_alias,
+    "CreateAlias": aliases.create_alias,
     "CreateKey": control.create_key,
     "Decrypt": crypto.decrypt,
-    "DeleteAlias": control.delete_alias,
+    "DeleteAlias": aliases.delete_alias,
     "DescribeKey": control.describe_key,
     "DisableKey": control.disable_key,
     "DisableKeyRotation": control.disable_rotation,
@@ -30,13 +30,13 @@ OPERATIONS: Final[dict[str, Callable[[Core, dict[str, Any]], dict[str, Any]]]] =
     "GenerateDataKeyWithoutPlaintext": crypto.generate_data_key_without_plaintext,
     "GenerateRandom": crypto.generate_random,
     "GetKeyRotationStatus": control.rotation_status,
-    "ListAliases": control.list_aliases,
+    "ListAliases": aliases.list_aliases,
     "ListKeyRotations": control.list_rotations,
     "ListKeys": control.list_keys,
     "ReEncrypt": crypto.reencrypt,
     "RotateKeyOnDemand": control.rotate,
     "ScheduleKeyDeletion": control.schedule_deletion,
-    "UpdateAlias": control.update_alias,
+    "UpdateAlias": aliases.update_alias,
 }
 
 

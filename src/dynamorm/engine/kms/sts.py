@@ -13,7 +13,6 @@ from secrets import choice, token_hex
 from string import ascii_letters, ascii_uppercase, digits
 from typing import Any, Final
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 import msgspec
 
@@ -68,9 +67,13 @@ def _request_id() -> str:
 
 def _xml(members: dict[str, Any]) -> str:
     return "".join(
-        f"<{name}>{_xml(value) if isinstance(value, dict) else escape(str(value))}</{name}>"
+        f"<{name}>{_xml(value) if isinstance(value, dict) else _escaped(str(value))}</{name}>"
         for name, value in members.items()
     )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _assume_role(core: Core, form: dict[str, str], access_key: str | None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from dynamorm.engine.expressions.grammar import At, Condition, Given, Test
 from dynamorm.engine.expressions.places import Places
-from dynamorm.engine.partiql.grammar import Members, Parameter, Statement, Template, parsed
+from dynamorm.engine.partiql.grammar import parsed
+from dynamorm.engine.partiql.trees import Members, Parameter, Statement, Template
 from dynamorm.engine.queries.key_conditions import KeyTest
 from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.values.measure import Item, Value, measure

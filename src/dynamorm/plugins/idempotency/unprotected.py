@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 WRITES: Final = frozenset(
     {"create", "put", "save", "update", "delete", "increment", "batch_write", "delete_all", "transaction"}
 )
+_PLUGINS: Final = f"{__name__.rpartition('.plugins.')[0]}.plugins."
 
 
 class UnprotectedWrites:
-    """Looks at the verbs of a database; each model and verb is told of once. `DB.idempotent` registers it in development."""
+    """Looks at the verbs of a database; each model and verb is told of once. `DB.idempotent` registers it in development.
+
+    What plugins store for themselves, such as the records of keys, is nothing that the block does.
+    """
 
     name = "unprotected writes"
 
@@ -27,7 +31,7 @@ class UnprotectedWrites:
 
     def began(self, operation: Operation) -> None:
         """Look at a verb that begins."""
-        if operation.verb not in WRITES:
+        if operation.verb not in WRITES or getattr(operation.model, "__module__", "").startswith(_PLUGINS):
             return
         current = CURRENT.get()
         if current is None or not current.is_of(self._database) or (operation.verb, operation.model) in self._told:

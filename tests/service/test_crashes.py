@@ -1,0 +1,176 @@
+"""What a crash leaves behind: at each request of a charge to the database, before and behind it, and in a process that is killed."""
+
+import asyncio
+import itertools
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import httpx
+import pytest
+
+from dynamorm.effects import TransportError
+from dynamorm.engine import Engine
+from examples.payments.models import Payment
+from tests.service.kit import CVV, Client, opened, served
+from tests.support.wheel import ROOT
+
+LEASE = 1.0
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it does afterwards happens."""
+
+
+class Dying(Engine):
+    """An engine as one process sees it, which dies with its request number ``at`` from `arm` on, before or behind it is applied."""
+
+    def __init__(self, engine):
+        self.__dict__.update(vars(engine))
+        self.left = None
+        self.dead = False
+
+    def arm(self, at, *, applied):
+        self.left, self.applied = at, applied
+
+    def handle(self, operation, body, **named):
+        if self.dead:
+            raise Killed
+        if self.left is None:
+            return super().handle(operation, body, **named)
+        self.left -= 1
+        if self.left:
+            return super().handle(operation, body, **named)
+        self.dead = True
+        if self.applied:
+            super().handle(operation, body, **named)
+        raise Killed
+
+
+async def dies(folder, engine, card, key, at, applied):
+    """Charge once in a process that dies at its request ``at``; whether it got that far."""
+    dying = Dying(engine)
+    try:
+        async with opened(folder, dying, lease=LEASE) as shop:
+            dying.arm(at, applied=applied)
+            answer = await shop.acme.charge(key=key, card=card)
+            dying.left = None  # it lives on, and is closed in peace
+            assert answer.status_code == 201
+            return False
+    except (Killed, BaseExceptionGroup):
+        return True
+
+
+def test_a_crash_at_any_moment_and_a_repetition_are_one_charge(tmp_path):
+    async def run():
+        with Engine() as engine:
+            async with opened(tmp_path, engine, lease=LEASE) as shop:
+                card = await shop.acme.card()
+                await shop.acme.paid(card=card)
+                points = []
+                for at in itertools.count(1):
+                    died = [
+                        await dies(tmp_path, engine, card, f"k{at}{applied}", at, applied) for applied in (False, True)
+                    ]
+                    points += [(at, applied) for applied in (False, True)]
+                    if not any(died):
+                        break  # a charge has fewer requests
+                assert at >= 8
+                answers = await asyncio.gather(*(settled(shop.acme, f"k{at}{applied}", card) for at, applied in points))
+                again = [await shop.acme.charge(key=f"k{at}{applied}", card=card) for at, applied in points]
+                assert [one.content for one in again] == [one.content for one in answers]
+                stored = await shop.view().model(Payment).all()
+                assert Counter(one.id for one in stored[1:]) == Counter(one.json()["id"] for one in answers)
+                await shop.delivered()
+                async with shop.other_side() as db:
+                    kinds = Counter(one.kind for one in await shop.instructions(db))
+                assert kinds == {"authorize": len(points) + 1, "capture": len(points) + 1}
+                found = await shop.service.books.trial_balance()
+                assert (found.ok, found.postings) == (True, len(points) + 1)
+
+    asyncio.run(run())
+
+
+async def settled(client, key, card):
+    """The answer to a request that is sent until it is one."""
+    while True:
+        answer = await client.charge(key=key, card=card)
+        if answer.status_code == 201:
+            return answer
+        assert answer.status_code in (409, 503), answer.text
+        await asyncio.sleep(0.1)
+
+
+@served
+async def test_an_error_in_the_handler_gives_the_key_back(shop):
+    card = await shop.acme.card()
+
+    async def fails():
+        raise RuntimeError("behind the authorization")
+
+    shop.service.acquirer.behind = fails
+    with pytest.raises(RuntimeError):
+        await shop.acme.charge(key="k", card=card)
+    shop.service.acquirer.behind = None
+    assert (await shop.acme.charge(key="k", card=card)).status_code == 201
+    async with shop.other_side() as db:
+        assert [one.kind for one in await shop.instructions(db)] == ["authorize"]  # asked twice, under one key
+    assert shop.service.acquirer.asked == 2
+
+
+@served
+async def test_replies_that_are_lost_double_nothing(shop):
+    card = await shop.acme.card()
+    engine, lost, count = shop.service.settings.config.engine, [], [0]
+    handle = engine.handle
+
+    def lossy(operation, body, **named):
+        answer = handle(operation, body, **named)
+        count[0] += 1
+        if count[0] % 3 == 0:
+            lost.append(operation)
+            raise TransportError("reset", "the reply was lost", sent=True)
+        return answer
+
+    engine.handle = lossy
+    answers = [await settled(shop.acme, f"k{number}", card) for number in range(8)]
+    await shop.delivered()
+    del engine.handle
+    assert "TransactWriteItems" in lost
+    assert len({one.json()["id"] for one in answers}) == 8
+    assert await shop.view().model(Payment).count() == 8
+    found = await shop.service.books.trial_balance()
+    assert (found.ok, found.postings) == (True, 8)
+    assert (await shop.service.books.verify()).ok
+
+
+def test_a_process_that_is_killed_behind_its_commit_has_charged_once(tmp_path):
+    """The answer was never sent; what was applied is in the file, and the next process answers with it."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.service.killed", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port, key, card = child.stdout.readline().split()
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        body = {"amount": 5, "currency": "EUR", "card": card, "cvv": CVV, "order": "order-1", "capture": True}
+        headers = {"authorization": f"Bearer {key}", "idempotency-key": "k1"}
+        with pytest.raises(httpx.HTTPError):
+            client.post("/v1/payments", json=body, headers=headers)
+        assert child.wait(20) == -9
+    finally:
+        child.kill()
+        child.communicate()
+
+    async def run():
+        with Engine(tmp_path / "data.db") as engine:
+            async with opened(tmp_path, engine) as shop:
+                (stored,) = await shop.view().model(Payment).all()
+                begun = time.monotonic()
+                answer = await Client(shop.http, key).post("/v1/payments", body, key="k1")
+                assert (answer.status_code, answer.headers["idempotency-replayed"]) == (201, "true")
+                assert answer.json()["id"] == stored.id
+                assert time.monotonic() - begun < 5  # no lease is waited for: it was done
+                assert await shop.view().model(Payment).count() == 1
+
+    asyncio.run(run())

@@ -1,0 +1,45 @@
+"""The load script: it charges while replies are lost and servers are killed, and its exit code says whether all is right."""
+
+import re
+
+import pytest
+
+from examples.payments.load import __main__ as load
+from examples.payments.load.proof import Line
+
+ALL = 15
+"""Lines of the proof."""
+
+
+def run(capsys, *options):
+    """What was shown, by line of the proof, and how many servers were killed."""
+    assert load.main(options) == 0, capsys.readouterr().out
+    out = capsys.readouterr().out
+    lines = re.findall(r"^  right  (.+?)  +(.*)$", out, re.MULTILINE)
+    assert len(lines) == ALL, out
+    assert "WRONG" not in out
+    return dict(lines), int(re.findall(r"(\d+) servers killed", out)[-1])
+
+
+def test_a_short_run_is_right(capsys):
+    found, killed = run(capsys, "--seconds", "1.5", "--kill-every", "0.5", "--customers", "4")
+    assert killed >= 1
+    assert int(found["keys"]) > 0
+    assert found["charges by key"] == f"{found['keys']}, 0 wrong"
+    assert re.fullmatch(r"(0(\.00)? (EUR|JPY|USD)(, )?){1,3}", found["trial balance"])
+
+
+@pytest.mark.soak
+def test_a_long_run_is_right(capsys):
+    found, killed = run(capsys, "--seconds", "60", "--kill-every", "2")
+    assert killed >= 10
+    assert int(found["keys"]) >= 300
+
+
+def test_the_exit_code_is_1_where_something_is_wrong(monkeypatch, capsys):
+    async def wrong(*_):
+        return [Line("charges by key", "3, 1 wrong", ok=False)]
+
+    monkeypatch.setattr(load, "_run", wrong)
+    assert load.main([]) == 1
+    assert "WRONG  charges by key" in capsys.readouterr().out
