@@ -29,20 +29,41 @@ def client_of(name, **more):
 
 
 @pytest.fixture(scope="module")
-def filled():
-    with Engine() as engine:
-        client = client_of("dynamodb")
-        client.meta.events.register("before-send.dynamodb", inside(engine))
+def served():
+    """An engine, and clients of it: inside the process, and over HTTP."""
+    with Engine() as engine, engine.serve() as server:
+
+        def clients(way, name):
+            if way == "http":
+                return client_of(name, endpoint_url=server.endpoint)
+            made = client_of(name)
+            made.meta.events.register("before-send", inside(engine))
+            return made
+
+        client = clients("inside", "dynamodb")
         fill(client)
-        yield client, engine, engine.snapshot()
         client.close()
+        yield engine, engine.snapshot(), clients
+
+
+@pytest.fixture(scope="module", params=["inside", "http"])
+def way(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def opened(served, way):
+    made = [served[2](way, name) for name in ("dynamodb", "dynamodbstreams", "kms", "sts")]
+    yield made
+    for one in made:
+        one.close()
 
 
 @pytest.fixture
-def client(filled):
-    asked, engine, start = filled
+def client(served, opened):
+    engine, start, _ = served
     engine.restore(start)
-    return asked
+    return opened[0]
 
 
 def check(client, operation, request, expected):
@@ -73,10 +94,9 @@ def test_there_are_more_than_200_rows_each_with_its_page():
     assert all(row.page.startswith(("dg:", "api:")) for _, row in ROWS)
 
 
-def test_streams_tell_every_change_in_its_order(filled, client):
+def test_streams_tell_every_change_in_its_order(opened, client):
     """dg:Streams.LowLevel.Walkthrough."""
-    streams = client_of("dynamodbstreams")
-    streams.meta.events.register("before-send.dynamodb-streams", inside(filled[1]))
+    streams = opened[1]
     arn = client.describe_table(TableName="GameScores")["Table"]["LatestStreamArn"]
     (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
     where = {"StreamArn": arn, "ShardId": shard["ShardId"]}
@@ -98,7 +118,6 @@ def test_streams_tell_every_change_in_its_order(filled, client):
     assert len(streams.get_records(ShardIterator=behind["ShardIterator"])["Records"]) == 2
     horizon = streams.get_shard_iterator(**where, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     assert len(streams.get_records(ShardIterator=horizon)["Records"]) == 5 + 3
-    streams.close()
 
 
 def test_pages_of_a_statement_follow_one_another(client):
@@ -119,3 +138,23 @@ def test_paginators_and_waiters_of_boto3(client):
     client.delete_table(TableName="Music")
     client.get_waiter("table_not_exists").wait(TableName="Music", WaiterConfig={"Delay": 1, "MaxAttempts": 1})
     assert next(iter(client.get_paginator("list_tables").paginate().search("TableNames"))) == "GameScores"
+
+
+def test_the_key_service_and_the_token_service_answer_boto3(opened, client):
+    """https://docs.aws.amazon.com/kms/latest/developerguide/encrypt_context.html, .../STS/latest/APIReference/API_AssumeRole.html."""
+    _, _, kms, sts = opened
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/guide", TargetKeyId=key)
+    made = kms.generate_data_key(KeyId="alias/guide", KeySpec="AES_256", EncryptionContext={"a": "b"})
+    opened_key = kms.decrypt(CiphertextBlob=made["CiphertextBlob"], EncryptionContext={"a": "b"})
+    assert opened_key["Plaintext"] == made["Plaintext"]
+    with pytest.raises(kms.exceptions.InvalidCiphertextException):
+        kms.decrypt(CiphertextBlob=made["CiphertextBlob"], EncryptionContext={"a": "c"})
+    kms.disable_key(KeyId=key)
+    with pytest.raises(kms.exceptions.DisabledException):
+        kms.encrypt(KeyId=key, Plaintext=b"x")
+    role = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/x", RoleSessionName="me", DurationSeconds=900)
+    assert role["AssumedRoleUser"]["Arn"] == "arn:aws:sts::123456789012:assumed-role/x/me"
+    assert sts.get_caller_identity()["Account"] == "000000000000"
+    with pytest.raises(ClientError, match="ValidationError"):
+        sts.assume_role(RoleArn="arn:aws:iam::123456789012:user/someone", RoleSessionName="me")

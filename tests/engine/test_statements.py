@@ -182,3 +182,52 @@ def test_a_cached_statement_keeps_nothing_of_its_last_use(filled):
     third = filled.GetItem(TableName="items", Key={"pk": {"S": "n"}, "sk": {"N": "3"}})["Item"]
     assert third["l"] == {"L": [{"M": {"k": {"L": [{"N": "1"}]}}}]}
     filled.engine.restore(start)
+
+
+@pytest.mark.parametrize("way", ["one", "batch", "transaction"])
+@pytest.mark.parametrize("writes", [False, True])
+def test_statements_are_throttled_where_throughput_is_enforced(way, writes):
+    with Engine(throughput="enforced") as engine:
+        ask = Asked(engine)
+        units = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+        ask.CreateTable(**table("items", "id") | {"BillingMode": "PROVISIONED", "ProvisionedThroughput": units})
+        ask.PutItem(TableName="items", Item={"id": {"S": "it"}, "v": {"S": "x" * 100_000}})
+        text = "UPDATE items SET n = 1 WHERE id = 'it'" if writes else "SELECT * FROM items WHERE id = 'it'"
+        refused = []
+        for _ in range(60):
+            try:
+                if way == "one":
+                    ask.ExecuteStatement(Statement=text)
+                elif way == "transaction":
+                    ask.ExecuteTransaction(TransactStatements=[{"Statement": text}])
+                else:
+                    (answer,) = ask.BatchExecuteStatement(Statements=[{"Statement": text}])["Responses"]
+                    refused += [answer["Error"]["Code"]] if "Error" in answer else []
+            except Failed as error:
+                reasons = error.body.get("CancellationReasons")
+                refused.append(error.name if reasons is None else reasons[0]["Code"])
+        wanted = {
+            "one": "ProvisionedThroughputExceededException",
+            "batch": "ProvisionedThroughputExceeded",
+            "transaction": "ProvisionedThroughputExceeded",
+        }
+        assert refused
+        assert set(refused) == {wanted[way]}
+
+
+def test_a_statement_of_an_item_may_read_what_was_unless_it_is_consistent():
+    with Engine(staleness=3600.0, seed=1) as engine:
+        ask = Asked(engine)
+        ask.CreateTable(**table("items", "id"))
+        for number in range(200):
+            ask.PutItem(TableName="items", Item={"id": {"S": "it"}, "n": {"N": str(number)}})
+        text = "SELECT n FROM items WHERE id = 'it'"
+        newest = {"Item": {"n": {"N": "199"}}, "TableName": "items"}
+
+        def read(**more):
+            return ask.BatchExecuteStatement(Statements=[{"Statement": text, **more}])["Responses"][0]
+
+        assert all(read(ConsistentRead=True) == newest for _ in range(20))
+        assert any(read() != newest for _ in range(50))
+        found = [ask.ExecuteTransaction(TransactStatements=[{"Statement": text}])["Responses"][0] for _ in range(20)]
+        assert found == [{"Item": newest["Item"]}] * 20

@@ -65,7 +65,7 @@ def write_all(
     if sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES:
         raise invalid("Member must have total size of all items less than or equal to 4 MB: Collection size exceeded")
     if core.meter is not None:
-        _admit(core, [core.meter.of_write(outcome, 2.0) for outcome in outcomes])
+        admit_all(core, [core.meter.of_write(outcome, 2.0) for outcome in outcomes])
     consumed = [(outcome.write, 2.0 * outcome.units, outcome.arms) for outcome in outcomes]
     changes = [change for outcome in outcomes for change in outcome.changes]
     if token is not None:
@@ -81,7 +81,7 @@ def write_all(
     return _answer(request, list(totals.values()), "Write", members, outcomes)
 
 
-def _admit(core: Core, entries: list[list[Any]]) -> None:
+def admit_all(core: Core, entries: list[list[Any]]) -> None:
     """Take what the entries of a transaction ask for. Raises: Refusal with the reasons where something is used up."""
     reasons: list[dict[str, Any]] = []
     for demands in entries:
@@ -246,7 +246,7 @@ def transact_get(core: Core, request: dict[str, Any]) -> bytes:
             reads.append(core.meter.of_read(table, None, units, key[:HASH]))
         found.append(EMPTY if row is None else answer([("Item", reading.of(row[1]))]))
     if core.meter is not None:
-        _admit(core, reads)
+        admit_all(core, reads)
     if size > MAX_BYTES:
         raise invalid("Collection size exceeded: the items of a transaction have 4 MB at most")
     members: Members = [("Responses", listed(found))]

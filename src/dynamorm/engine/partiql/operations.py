@@ -14,13 +14,14 @@ from dynamorm.engine.answers import Members, answer, encode, listed
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.single import attributes_of, consumed_by
-from dynamorm.engine.items.transactions import MAX_BYTES, Makes, cancelled_by, write_all
+from dynamorm.engine.items.transactions import MAX_BYTES, Makes, admit_all, cancelled_by, write_all
 from dynamorm.engine.items.writes import DUPLICATE, FAILED, Write, commit, plan
 from dynamorm.engine.partiql.binding import Bound
 from dynamorm.engine.partiql.reads import Single, select, single
 from dynamorm.engine.partiql.writes import write_of
 from dynamorm.engine.refusal import Refusal, invalid
 from dynamorm.engine.sizes import read_units
+from dynamorm.engine.values.keys import HASH
 
 _CODES: Final = {
     FAILED: "ConditionalCheckFailed",
@@ -28,6 +29,8 @@ _CODES: Final = {
     "ValidationException": "ValidationError",
     "ResourceNotFoundException": "ResourceNotFound",
     "SerializationException": "ValidationError",
+    "ProvisionedThroughputExceededException": "ProvisionedThroughputExceeded",
+    "ThrottlingException": "ThrottlingError",
 }
 
 
@@ -78,7 +81,9 @@ def _made(core: Core, entry: dict[str, Any]) -> tuple[Bound | None, Single | Wri
         bound = Bound(entry)
         if bound.statement.kind == "EXISTS":
             return bound, invalid("EXISTS is a statement of transactions alone")
-        return bound, single(core, bound) if bound.reads else write_of(core, bound)
+        if bound.reads:
+            return bound, single(core, bound, consistent=bool(entry.get("ConsistentRead")))
+        return bound, write_of(core, bound)
     except Refusal as refusal:
         return bound, refusal
 
@@ -92,7 +97,10 @@ def _response(
     try:
         if isinstance(work, Single):
             consistent = bool(bound.request.get("ConsistentRead"))
-            shown, used = work.shown(), Consumed(work.table, read_units(_size(work), consistent=consistent))
+            units = read_units(_size(work), consistent=consistent)
+            if core.meter is not None:
+                core.meter.admit(core.meter.of_read(work.table, None, units, work.key[:HASH]))
+            shown, used = work.shown(), Consumed(work.table, units)
         else:
             shown, used = _written(core, bound, work)
     except Refusal as refusal:
@@ -144,13 +152,16 @@ def _found(core: Core, request: dict[str, Any], statements: list[Bound]) -> byte
     totals: dict[str, Consumed] = {}
     for number, one in enumerate(statements):
         try:
-            read = single(core, one)
+            read = single(core, one, consistent=True)
         except Refusal as fault:
             raise cancelled_by(fault, number, len(statements)) from fault
         if any(read.table is other.table and read.key == other.key for other in found):
             raise invalid("Transaction request cannot include multiple operations on one item")
         found.append(read)
         totals.setdefault(read.table.name, Consumed(read.table)).of_table += read_units(_size(read), transactional=True)
+    if core.meter is not None:
+        taken = [(one, read_units(_size(one), transactional=True)) for one in found]
+        admit_all(core, [core.meter.of_read(one.table, None, units, one.key[:HASH]) for one, units in taken])
     if sum(map(_size, found)) > MAX_BYTES:
         raise invalid("Collection size exceeded: the items of a transaction have 4 MB at most")
     shown = [one.shown() for one in found]

@@ -167,7 +167,7 @@ class Single(NamedTuple):
         return encode(self.projection.of(read_item(self.row[1])))
 
 
-def single(core: Core, bound: Bound) -> Single:
+def single(core: Core, bound: Bound, *, consistent: bool) -> Single:
     """A SELECT in a batch or a transaction: of one item, by its whole key; shown as GetItem shows it. Raises: Refusal."""
     statement = bound.statement
     table = core.usable(statement.table)
@@ -178,4 +178,4 @@ def single(core: Core, bound: Bound) -> Single:
         )
     key = key_bytes(table, found.key)
     projection = None if statement.paths is None else projected(bound.places, statement.paths)
-    return Single(table, key, table.items.get(key), projection)
+    return Single(table, key, core.read(table, consistent=consistent).get(key), projection)
