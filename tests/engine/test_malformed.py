@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamorm.engine import Engine
+from dynamorm.engine.kms import TARGET
 from dynamorm.engine.kms.service import OPERATIONS as KMS
-from dynamorm.engine.kms.service import TARGET
 
 from .conftest import Asked, index, table
 from .test_requests import SHAPES, strategy

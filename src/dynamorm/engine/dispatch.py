@@ -6,11 +6,11 @@ A request is named by its target: ``DynamoDB_20120810.GetItem``, ``DynamoDBStrea
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.core import Core
 from dynamorm.engine.items import batches, single, transactions
-from dynamorm.engine.partiql import operations as statements
 from dynamorm.engine.queries import operations as queries
 from dynamorm.engine.streams import operations as streams
 from dynamorm.engine.tables import create, describe, settings, tags
@@ -22,8 +22,18 @@ DYNAMODB: Final = "DynamoDB_20120810"
 STREAMS: Final = "DynamoDBStreams_20120810"
 
 
+def _statements(name: str) -> Answers:
+    """An operation of PartiQL, which is loaded with its first use."""
+
+    def answer(core: Core, request: dict[str, Any]) -> bytes:
+        found: bytes = getattr(import_module("dynamorm.engine.partiql.operations"), name)(core, request)
+        return found
+
+    return answer
+
+
 OPERATIONS: Final[dict[str, Answers]] = {
-    "BatchExecuteStatement": statements.batch_execute,
+    "BatchExecuteStatement": _statements("batch_execute"),
     "BatchGetItem": batches.batch_get,
     "BatchWriteItem": batches.batch_write,
     "CreateTable": create.create_table,
@@ -35,8 +45,8 @@ OPERATIONS: Final[dict[str, Answers]] = {
     "DescribeStream": streams.describe_stream,
     "DescribeTable": describe.describe_table,
     "DescribeTimeToLive": settings.describe_ttl,
-    "ExecuteStatement": statements.execute_statement,
-    "ExecuteTransaction": statements.execute_transaction,
+    "ExecuteStatement": _statements("execute_statement"),
+    "ExecuteTransaction": _statements("execute_transaction"),
     "GetItem": single.get_item,
     "GetRecords": streams.get_records,
     "GetShardIterator": streams.get_shard_iterator,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from secrets import token_hex
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakValueDictionary
 
 from dynamorm.engine.core import ACCOUNT, REGION, Core, Settings
@@ -18,9 +18,7 @@ from dynamorm.engine.expiry import Sweeper, expire
 from dynamorm.engine.faults import Faults
 from dynamorm.engine.faulty import Faulty
 from dynamorm.engine.items.throughput import Meter
-from dynamorm.engine.kms import service as kms
-from dynamorm.engine.kms import sts
-from dynamorm.engine.kms.service import TARGET
+from dynamorm.engine.kms import TARGET
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.legacy import LEGACY, modern
 from dynamorm.engine.shapes.requests import known, reader
@@ -208,10 +206,13 @@ class Engine:
         """The answer to a request of KMS or STS. Raises: Refusal where it is of neither."""
         if target and not target.startswith(TARGET):
             raise _unknown(target)
+        answered: tuple[int, bytes]
         with self._lock:
             if target:
-                return kms.answered(self._core, target.removeprefix(TARGET), body)
-            return sts.answered(self._core, body, access_key)
+                answered = _service("service").answered(self._core, target.removeprefix(TARGET), body)
+            else:
+                answered = _service("sts").answered(self._core, body, access_key)
+        return answered
 
     def serve(
         self,
@@ -298,6 +299,11 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _service(name: str) -> Any:
+    """Another service than DynamoDB, loaded when it is asked first."""
+    return import_module(f"dynamorm.engine.kms.{name}")
 
 
 def _unknown(target: str) -> Refusal:

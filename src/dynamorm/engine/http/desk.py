@@ -17,7 +17,7 @@ from msgspec import DecodeError, json
 
 from dynamorm.engine.faults import UNTOUCHED, Verdict
 from dynamorm.engine.http.signature import Headers, Signatures, parts_of, value_of
-from dynamorm.engine.kms.service import TARGET
+from dynamorm.engine.kms import TARGET
 from dynamorm.engine.refusal import Refusal, unreadable
 from dynamorm.engine.shapes.requests import MAX_BODY
 

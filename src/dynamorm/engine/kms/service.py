@@ -7,12 +7,9 @@ from typing import Any, Final
 
 from dynamorm.engine.answers import encode
 from dynamorm.engine.core import Core
-from dynamorm.engine.kms import aliases, control, crypto
+from dynamorm.engine.kms import TARGET, aliases, control, crypto
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.requests import reader
-
-TARGET: Final = "TrentService."
-"""What ``X-Amz-Target`` begins with."""
 
 OPERATIONS: Final[dict[str, Callable[[Core, dict[str, Any]], dict[str, Any]]]] = {
     "CancelKeyDeletion": control.cancel_deletion,
