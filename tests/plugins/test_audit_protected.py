@@ -6,6 +6,7 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.json import encode
 
 from dynamorm import (
     Attr,
@@ -13,8 +14,10 @@ from dynamorm import (
     ChangeTrackingConfig,
     Encrypted,
     Model,
+    Tenant,
     actor,
     attr,
+    composite,
     partition_key,
     schema_of,
     version,
@@ -26,13 +29,14 @@ from dynamorm.errors import (
     KeyUnavailable,
     ValidationError,
 )
-from dynamorm.plugins import EncryptionPlugin, Undecryptable
-from dynamorm.plugins.audit import AuditLog, Sealed
+from dynamorm.plugins import EncryptionPlugin, Tenancy, Undecryptable
+from dynamorm.plugins.audit import AuditLog, Sealed, Signer
+from dynamorm.plugins.audit.records import day_of, is_authentic, read
 from tests.behaviour.kit import store, stored
 
 from .audit_kit import KEY, acting, rows
 from .encryption_kit import Keys, Provider
-from .test_ephemeral import forms
+from .test_ephemeral import forms, ours
 
 PAN, OTHER, NAME = "4929-pan-canary-0007", "5500-pan-canary-0008", "ann-name-canary-9"
 FIELDS = ("amount", "number", "name")
@@ -346,3 +350,89 @@ def test_a_change_log_tells_that_a_protected_field_has_changed(opened, key, face
         ("number", None, None),
     ]
     assert db.audit.verify(Card, "a").ok
+
+
+def holds(error):
+    text = ours(error)
+    return [form for form in forms(PAN) if form.decode("latin-1") in text]
+
+
+def test_no_frame_holds_a_value_where_a_restore_or_a_reveal_fails(opened, Card, monkeypatch):
+    db = opened(Card)
+    db.create(Card(id="a", number=PAN))
+    db.update(Card, "a", Card.number.set(OTHER))
+    plugin = next(one for one in db.inner.plugins if one.name == "encryption")
+    (field,) = [one for one in plugin.fields_of(Card) if one.attribute == "number"]
+
+    def down(*_):
+        raise KeyUnavailable("down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(field, "encode", down)
+        with pytest.raises(KeyUnavailable) as refused:
+            db.audit.restore(Card, "a", version=1)
+        assert not holds(refused.value)
+    opened_ = field.from_elsewhere
+    calls = []
+
+    def second(*args):
+        calls.append(args)
+        return opened_(*args) if len(calls) < 2 else down()
+
+    monkeypatch.setattr(field, "from_elsewhere", second)
+    with pytest.raises(KeyUnavailable) as refused:
+        db.audit.history(Card, "a", reveal=True)
+    assert not holds(refused.value)
+    assert len(db.audit.reveals(Card, "a")) == 1  # that somebody has tried to look is told
+
+
+def test_records_of_reveals_are_under_signed_heads_too(opened, Card):
+    db = opened(Card, checkpoints=Signer.ed25519(bytes(32)))
+    db.create(Card(id="a", number=PAN))
+    db.audit.history(Card, "a", reveal=True)
+    (row,) = [row for row in rows(db) if row.pk.startswith("~R#")]
+    record = read(
+        encode(
+            {"pk": {"S": row.pk}, "sk": {"S": row.sk}, "b": {"B": row.body}, "h": {"B": row.mac}, "d": {"S": row.day}}
+        )
+    )
+    assert row.day == day_of(None, record.body.at, record.h)
+    assert is_authentic(record, KEY)
+    assert db.audit.verify(Card, "a").ok
+
+
+def test_each_tenant_has_its_own(plugged, key, face_kind, request):
+    class Own(Model, table=f"tenants-{key[:12]}-{face_kind}"):
+        pk: Attr[str] = partition_key(composite("tenant", "id"))
+        id: Attr[str] = attr(default="")
+        tenant: Attr[str] = attr(Tenant())
+        number: Attr[str | None] = attr(Encrypted("pii"), default=None)
+
+    log = AuditLog(audit_key=KEY)
+    log.track(schema_of(Own), ChangeTrackingConfig(fields=["number"], store=f"own-{key[:12]}-{face_kind}"))
+    db = plugged(Tenancy(), log, EncryptionPlugin(Provider()))
+    db.tables.ensure(Own)
+    acting(request, actor("user:42"))
+    mine, yours = db.with_tenant("mine"), db.with_tenant("yours")
+    everybody = db.all_tenants(reason="a test of all of them")
+    for view in (mine, yours):
+        view.create(Own(id="a", number=PAN))
+        view.update(Own, Own.number.set(OTHER), id="a")
+    expected = [("create", {"number": (None, PAN)}), ("update", {"number": (PAN, OTHER)})]
+    assert told(mine.audit.history(Own, id="a", reveal=True)) == expected
+    assert told(everybody.audit.history(Own, id="a", tenant="yours", reveal=True)) == expected
+    assert [len(view.audit.reveals(Own, id="a")) for view in (mine, yours)] == [1, 1]
+    everybody.update(Own, Own.number.set("3"), id="a", tenant="mine")
+    everybody.delete(Own, id="a", tenant="yours")
+    assert told(mine.audit.history(Own, id="a", reveal=True))[2] == ("update", {"number": (OTHER, "3")})
+    for view in (mine, yours):
+        assert view.audit.verify(Own, id="a").ok
+    Keys(db).shred(tenant="mine")
+    plugin = next(one for one in db.inner.plugins if one.name == "encryption")
+    plugin.keys.keyring.now = lambda: datetime.now(UTC) + timedelta(hours=2)
+    Keys(db).shred(tenant="mine")
+    assert isinstance(told(mine.audit.history(Own, id="a", reveal=True))[0][1]["number"][1], Sealed)
+    assert told(yours.audit.history(Own, id="a", reveal=True))[:2] == expected
+    assert mine.audit.verify(Own, id="a").ok
+    mine.delete(Own, id="a")
+    assert mine.audit.verify(Own, id="a").ok

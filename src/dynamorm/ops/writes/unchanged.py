@@ -57,7 +57,7 @@ def while_unchanged(
     """
     context = context.bounded()
     if write is None:
-        raw = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard"))))
+        raw = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard", decoded=False))))
         write = build(stored=raw)
     for tried in range(TRIES):
         assert write is not None  # of the first try, and below
@@ -68,7 +68,7 @@ def while_unchanged(
         except ConditionFailed as error:
             if error.outcome is not Outcome.NOT_APPLIED:
                 raise
-            stored = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard"))))
+            stored = as_shown(plan, (yield from context.call(read_back(plan, key, purpose="guard", decoded=False))))
             if tried == TRIES - 1 or _same(plan, stored, raw):
                 raise  # what is relied on is as it was, so it was the caller's condition
             raw, write = stored, build(stored=stored)

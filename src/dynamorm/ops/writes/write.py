@@ -199,11 +199,13 @@ def spending_on(write: Write, token: str) -> Flow[Op]:
     yield  # it needs no request to be made
 
 
-def read_back(plan: ModelRequests, key: bytes, end: float | None = None, *, purpose: str = "settle") -> Op:
-    """The call that reads what is stored under a key, until the monotonic time ``end``."""
+def read_back(
+    plan: ModelRequests, key: bytes, end: float | None = None, *, purpose: str = "settle", decoded: bool = True
+) -> Op:
+    """The call that reads what is stored under a key, until the monotonic time ``end``. ``decoded``: an object is made of it."""
     op = Op("GetItem", plan.table, plan.key_head + key + b',"ConsistentRead":true}', partial(item_of, key=key))
     op.end = end
-    op.prepare = plan.prepare
+    op.prepare = plan.prepare if decoded else None
     op.purpose = purpose
     return op
 
