@@ -157,32 +157,32 @@ class Outbox:
         return sorted(found, key=lambda event: event.created_at)
 
     @at_home
-    def redrive(self, home: Home, event: str | OutboxEvent, /) -> Steps[None]:
+    def redrive(self, home: Home, id: str | OutboxEvent) -> Steps[None]:
         """Deliver a dead letter again, from the first attempt on: where its key was stopped behind it, the key goes on.
 
-        It is named by its id, or is what `dead` has given, as a view of all tenants needs it.
+        ``id`` is its id, or the event that `dead` has given, as a view of all tenants needs it.
 
         Raises: NotFound for what is no dead letter, or another tenant's; TenantRequired for an id in a view of all tenants.
 
         Example: ``outbox.redrive(event.id)``
         """
-        of, id = (home_of_key(event.pk), event.id) if isinstance(event, OutboxEvent) else (home, event)
+        of, name = (home_of_key(id.pk), id.id) if isinstance(id, OutboxEvent) else (home, id)
         letter: Any = None
         if home.is_all or of == home:
-            letter = yield self.db.get(OutboxEvent, of.key(id), consistent=True)
+            letter = yield self.db.get(OutboxEvent, of.key(name), consistent=True)
         if letter is None or letter.dead is None:
-            raise NotFound(f"there is no dead letter {id!r}")
+            raise NotFound(f"there is no dead letter {name!r}")
         key = of.key(letter.key)
         queue: Any = yield self.db.get(OutboxQueue, key, consistent=True)
-        stopped = queue is not None and bool(queue.pending) and queue.pending[0] == id
+        stopped = queue is not None and bool(queue.pending) and queue.pending[0] == name
 
         def fill(tx: Any) -> None:
             tx.update(letter, _Events.dead.remove(), _Events.attempts.set(0))
             if stopped:
                 wake = (_Queues.waiting.set(shard_of(key)), _Queues.due.set(AT_ONCE))
-                tx.update(OutboxQueue, key, *wake, condition=_Queues.pending[0] == id)
+                tx.update(OutboxQueue, key, *wake, condition=_Queues.pending[0] == name)
             else:
-                _enqueue(tx, key, id)
+                _enqueue(tx, key, name)
 
         yield from transacted(self.db, fill)
 
