@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextvars import ContextVar
 
 import httpx
 import pytest
@@ -23,62 +24,68 @@ class Killed(BaseException):
     """The process is gone: nothing that it does afterwards happens."""
 
 
-class Dying(Engine):
-    """An engine as one process sees it, which dies with its request number ``at`` from `arm` on, before or behind it is applied."""
+DOOM: ContextVar["Doom | None"] = ContextVar("doom", default=None)
 
-    def __init__(self, engine):
-        self.__dict__.update(vars(engine))
-        self.left = None
-        self.dead = False
 
-    def arm(self, at, *, applied):
-        self.left, self.applied = at, applied
+class Doom:
+    """How long the process lives that serves this task: it dies with its request ``at``, before or behind that is applied."""
+
+    def __init__(self, at, *, applied):
+        self.left, self.applied, self.dead = at, applied, False
+
+
+class Mortal(Engine):
+    """An engine that is asked by processes which die: of one that has, nothing comes any more."""
 
     def handle(self, operation, body, **named):
-        if self.dead:
+        doom = DOOM.get()
+        if doom is None:
+            return super().handle(operation, body, **named)
+        doom.left -= 1
+        if doom.dead or (doom.left == 0 and not doom.applied):
+            doom.dead = True
             raise Killed
-        if self.left is None:
-            return super().handle(operation, body, **named)
-        self.left -= 1
-        if self.left:
-            return super().handle(operation, body, **named)
-        self.dead = True
-        if self.applied:
-            super().handle(operation, body, **named)
-        raise Killed
+        answer = super().handle(operation, body, **named)
+        if doom.left == 0:
+            doom.dead = True
+            raise Killed
+        return answer
 
 
-async def dies(folder, engine, card, key, at, applied):
+async def dies(shop, card, key, at, applied):
     """Charge once in a process that dies at its request ``at``; whether it got that far."""
-    dying = Dying(engine)
+    DOOM.set(doom := Doom(at, applied=applied))
     try:
-        async with opened(folder, dying, lease=LEASE) as shop:
-            dying.arm(at, applied=applied)
-            answer = await shop.acme.charge(key=key, card=card)
-            dying.left = None  # it lives on, and is closed in peace
-            assert answer.status_code == 201
-            return False
+        answer = await shop.acme.charge(key=key, card=card)
     except (Killed, BaseExceptionGroup):
         return True
+    assert (answer.status_code, doom.dead) == (201, False)
+    return False
 
 
 def test_a_crash_at_any_moment_and_a_repetition_are_one_charge(tmp_path):
+    """Each point of a charge on its own: the first service dies there, another one is asked again once the lease has ended."""
+
     async def run():
-        with Engine() as engine:
+        with Mortal() as engine:
+            points = []
             async with opened(tmp_path, engine, lease=LEASE) as shop:
                 card = await shop.acme.card()
                 await shop.acme.paid(card=card)
-                points = []
                 for at in itertools.count(1):
+                    both = [(at, False), (at, True)]
                     died = [
-                        await dies(tmp_path, engine, card, f"k{at}{applied}", at, applied) for applied in (False, True)
+                        await asyncio.create_task(dies(shop, card, f"k{at}{applied}", at, applied))
+                        for at, applied in both
                     ]
-                    points += [(at, applied) for applied in (False, True)]
+                    points += both
                     if not any(died):
                         break  # a charge has fewer requests
                 assert at >= 8
-                answers = await asyncio.gather(*(settled(shop.acme, f"k{at}{applied}", card) for at, applied in points))
-                again = [await shop.acme.charge(key=f"k{at}{applied}", card=card) for at, applied in points]
+            async with opened(tmp_path, engine, lease=LEASE) as shop:
+                keys = [f"k{at}{applied}" for at, applied in points]
+                answers = await asyncio.gather(*(settled(shop.acme, key, card) for key in keys))
+                again = [await shop.acme.charge(key=key, card=card) for key in keys]
                 assert [one.content for one in again] == [one.content for one in answers]
                 stored = await shop.view().model(Payment).all()
                 assert Counter(one.id for one in stored[1:]) == Counter(one.json()["id"] for one in answers)
