@@ -41,11 +41,12 @@ def make_app(service: Service) -> FastAPI:
         """Figures for Prometheus, which name no merchant. Let nobody outside reach this address."""
         return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
-    # From outside to inside: who asks, then whether it was asked before, then the routes.
+    # From outside to inside: who asks, then whether it was asked before, then the routes. A key for repetitions is the merchant's: so
+    # one that comes again after the API key was replaced is known, too.
     once = IdempotencyMiddleware(
         api,
         db=lambda scope: scope["state"]["caller"].view,
-        principal=lambda scope: scope["state"]["caller"].key_id,
+        principal=lambda scope: scope["state"]["caller"].tenant,
         scope="payments-api",
         lease=service.settings.lease,
     )

@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from examples.payments.models import Payment
-from tests.service.kit import PAN, served
+from examples.payments.database import digest_of
+from examples.payments.models import ApiKey, Payment
+from tests.service.kit import PAN, Client, served
 
 
 async def count(shop, tenant="acme"):
@@ -92,6 +93,17 @@ async def test_two_merchants_may_use_one_key(shop):
     assert (one.status_code, other.status_code) == (201, 201)
     assert one.json()["id"] != other.json()["id"]
     assert "idempotency-replayed" not in other.headers
+
+
+@served
+async def test_a_repetition_with_a_new_api_key_is_a_repetition(shop):
+    """A merchant has replaced the API key between the two."""
+    first = await shop.acme.charge(key="k1")
+    await shop.db.put(ApiKey(digest=digest_of("sk_new"), id="new", tenant="acme"))
+    again = await Client(shop.http, "sk_new").charge(key="k1")
+    assert (again.headers["idempotency-replayed"], again.content) == ("true", first.content)
+    await shop.db.delete(ApiKey, digest_of("sk_new"))
+    assert (await Client(shop.http, "sk_new").get("/v1/payments")).status_code == 401
 
 
 # ------------------------------------------------------------------------------------------------------------ strangers
