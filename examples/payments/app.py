@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
@@ -20,7 +20,7 @@ def make_app(service: Service) -> FastAPI:
     """The application. Routes below ``/v1`` are for who has an API key; those that change something ask for an Idempotency-Key."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         async with service:
             yield
 

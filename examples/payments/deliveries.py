@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 from prometheus_client import Counter
 
+import dynamorm
 from dynamorm import AsyncDB
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.payments import Outbox, OutboxEvent, check_target
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("payments.deliveries")
 PAUSE: Final = 0.5
 """Seconds between two looks at the outbox."""
+ACTOR: Final = "deliveries"
 KEPT: Final = timedelta(days=90)
 REFUSED: Final = 599
 """Stands for an answer that did not come."""
@@ -40,7 +42,8 @@ class Deliveries:
     def __init__(self, service: Service, http: httpx.AsyncClient) -> None:
         self._service = service
         self._http = http
-        every = service.db.all_tenants(reason="events of all merchants are delivered")
+        with dynamorm.actor(ACTOR):
+            every = service.db.all_tenants(reason="events of all merchants are delivered")
         self._outbox = Outbox(every, lease=service.settings.lease)
         self._count = Counter(
             "service_deliveries", "Attempts to deliver an event, by what came of them.", ["outcome"],
@@ -48,7 +51,7 @@ class Deliveries:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None, None]:
         """Deliver for as long as the block lasts; what is under way at its end is repeated by whoever comes next."""
         task = asyncio.create_task(self._run(), name="deliveries")
         try:
@@ -60,7 +63,8 @@ class Deliveries:
 
     async def once(self) -> int:
         """Deliver what is due now; how many events were delivered."""
-        done = await self._outbox.run(self._deliver)
+        async with dynamorm.actor(ACTOR):
+            done = await self._outbox.run(self._deliver)
         delivered: int = done.delivered
         return delivered
 
