@@ -24,7 +24,7 @@ class Fatal(Engine):
 
     def handle(self, operation, body, **named):
         answer = super().handle(operation, body, **named)
-        if operation == "TransactWriteItems" and b"service-payments" in body:
+        if operation.endswith("TransactWriteItems") and b"service-payments" in body:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
