@@ -44,7 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app = make_app(service)
         if not options.quiet:
             print(_greeting(service, folder, is_kept=options.data is not None), flush=True)
-        uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
+        uvicorn.run(
+            app,
+            host="127.0.0.1",
+            port=options.port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
     return 0
 
 

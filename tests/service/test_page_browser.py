@@ -38,7 +38,7 @@ def url(tmp_path):
         url = f"http://127.0.0.1:{port}"
         until(lambda: process.poll() is None and answers(url))
         yield url
-        process.terminate()
+        process.kill()  # the browser still asks for the page, which a server would wait for
 
 
 def answers(url):
