@@ -7,6 +7,7 @@ import base64
 import os
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -36,7 +37,9 @@ def url(tmp_path):
     command = [sys.executable, "-m", "examples.payments", "--port", str(port), "--data", str(tmp_path), "--quiet"]
     with subprocess.Popen(command, cwd=ROOT) as process:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: process.poll() is None and answers(url))
+        end = time.monotonic() + 90  # a process that begins, on a busy machine
+        while process.poll() is None and time.monotonic() < end and not answers(url):
+            time.sleep(0.1)
         yield url
         process.kill()  # the browser still asks for the page, which a server would wait for
 
