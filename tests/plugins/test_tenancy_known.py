@@ -25,6 +25,8 @@ class Led(Model, table="tenancy-led"):
     number: Attr[str]
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:the partition key of")  # of the model whose keys are shared
+
 TENANTS = (*IDS, "b", "ab", "a#b#c", "%23", "a%", "T", "ORG", "a\u0000")
 MODELS = (Txn, Order, Put, Shared, Led)
 
