@@ -1,19 +1,25 @@
-"""What the engine inside the process takes of the processor, without the library: ``python -m benchmarks.engine_cpu``.
+"""What the engine inside the process takes of the processor: ``python -m benchmarks.engine_cpu [ITEMS] [--ministack]``.
 
-Bytes in, bytes out; items of 10 attributes and about 500 bytes; the best of several rounds, in microseconds of processor time.
+First bytes in, bytes out; then the library's own verbs on it, and with ``--ministack`` the same ones on that engine, both processes
+counted. Items of 10 attributes and about 500 bytes; the best of several rounds, in microseconds of processor time.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import random
-import sys
 import tempfile
 import time
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from dynamorm import DB, Attr, Config, Model, Presets, attr, partition_key, sort_key
 from dynamorm.engine import Engine
+from dynamorm.testing import EmbeddedEngine
 
 BOUNDS = {"get": 85.0, "put": 95.0, "query of 100": 425.0, "transaction of 10": 270.0}
 """Microseconds that the engine may take of a verb."""
@@ -41,23 +47,107 @@ def _item(pk: str, sk: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Payment(Model, table="payments"):
+    """The same item, as a model."""
+
+    pk: Attr[str] = partition_key()
+    sk: Attr[int] = sort_key()
+    amount: Attr[int] = attr()
+    note: Attr[str] = attr()
+    status: Attr[str] = attr()
+    created: Attr[str] = attr()
+    tags: Attr[list[str]] = attr()
+    more: Attr[dict[str, Any]] = attr()
+    rate: Attr[Decimal] = attr()
+    kind: Attr[str] = attr()
+
+
+def _payment(pk: str, sk: int) -> Payment:
+    return Payment(
+        pk=pk, sk=sk, amount=1234, note="x" * 200, status="open", created="2024-01-01T00:00:00Z", tags=["a", "b"],
+        more={"a": 1, "b": True}, rate=Decimal("12.50"), kind="abc",
+    )  # fmt: skip
+
+
 def _key(number: int) -> tuple[str, int]:
     return f"k{number // 100}", number % 100
 
 
-def filled(engine: Engine, items: int) -> None:
-    """Make a table, and put so many items into it, a hundred in each partition."""
+def filled(engine: Engine, items: int, key: Callable[[int], tuple[str, int]] = _key) -> None:
+    """Make a table, and put so many items into it, a hundred in each partition, or as ``key`` says."""
     engine.handle("CreateTable", _bytes(_TABLE))
     for number in range(items):
-        engine.handle("PutItem", _bytes({"TableName": "payments", "Item": _item(*_key(number))}))
+        engine.handle("PutItem", _bytes({"TableName": "payments", "Item": _item(*key(number))}))
 
 
-def figures(engine: Engine, items: int, rounds: int = 5) -> dict[str, float]:
+def library(
+    db: DB,
+    items: int,
+    rounds: int = 5,
+    key: Callable[[int], tuple[str, int]] = _key,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, float]:
+    """Microseconds by verb of the library, its engine included, with keys drawn at random."""
+    rng = random.Random(1)
+
+    def transaction(pk: str, sk: int) -> None:
+        with db.transaction() as tx:
+            for step in range(10):
+                tx.put(_payment(pk, sk - sk % 10 + step))
+
+    works: dict[str, tuple[Callable[[str, int], Any], int]] = {
+        "get": (lambda pk, sk: db.get(Payment, pk, sk), 1000),
+        "put": (lambda pk, sk: db.put(_payment(pk, sk)), 1000),
+        "query of 100": (
+            lambda pk, sk: db.model(Payment).where(Payment.pk == pk, Payment.sk >= sk - sk % 100).limit(100).all(),
+            100,
+        ),
+        "transaction of 10": (transaction, 100),
+    }
+    found: dict[str, float] = {}
+    for name, (work, count) in works.items():
+        best = float("inf")
+        for _ in range(rounds):
+            keys = [key(rng.randrange(items)) for _ in range(count)]
+            begun = clock()
+            for one in keys:
+                work(*one)
+            best = min(best, (clock() - begun) / count)
+        found[name] = best * 1e6
+    return found
+
+
+def _with_child(pid: int) -> Callable[[], float]:
+    """The processor time of this process and of another one."""
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def seconds() -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return time.process_time() + (int(fields[11]) + int(fields[12])) / tick
+
+    return seconds
+
+
+def beside_ministack() -> dict[str, float]:
+    """Microseconds by verb of the library on ministack, 1,000 items."""
+    with (
+        EmbeddedEngine(services=("dynamodb",)) as engine,
+        DB(Presets.local_development(endpoint=engine.endpoint)) as db,
+    ):
+        db.tables.create(Payment)
+        db.batch_write(puts=[_payment(*_key(number)) for number in range(1000)])
+        assert engine.pid is not None
+        return library(db, 1000, rounds=3, clock=_with_child(engine.pid))
+
+
+def figures(
+    engine: Engine, items: int, rounds: int = 5, key: Callable[[int], tuple[str, int]] = _key
+) -> dict[str, float]:
     """Microseconds by verb, with keys drawn at random."""
     rng = random.Random(1)
 
     def keys(count: int) -> list[tuple[str, int]]:
-        return [_key(rng.randrange(items)) for _ in range(count)]
+        return [key(rng.randrange(items)) for _ in range(count)]
 
     def get(pk: str, sk: int) -> dict[str, Any]:
         return {"TableName": "payments", "Key": {"pk": {"S": pk}, "sk": {"N": str(sk)}}}
@@ -66,15 +156,15 @@ def figures(engine: Engine, items: int, rounds: int = 5) -> dict[str, float]:
         return {"TableName": "payments", "Item": _item(pk, sk)}
 
     def query(pk: str, sk: int) -> dict[str, Any]:
-        del sk
         return {
             "TableName": "payments",
-            "KeyConditionExpression": "pk = :p",
-            "ExpressionAttributeValues": {":p": {"S": pk}},
+            "KeyConditionExpression": "pk = :p AND sk >= :s",
+            "ExpressionAttributeValues": {":p": {"S": pk}, ":s": {"N": str(sk - sk % 100)}},
+            "Limit": 100,
         }
 
     def transaction(pk: str, sk: int) -> dict[str, Any]:
-        return {"TransactItems": [{"Put": put(pk, (sk + step) % 100)} for step in range(10)]}
+        return {"TransactItems": [{"Put": put(pk, sk - sk % 10 + step)} for step in range(10)]}
 
     works = {
         "get": ("GetItem", get, 1000),
@@ -96,18 +186,29 @@ def figures(engine: Engine, items: int, rounds: int = 5) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures in memory, in a file, and of a larger table (the first argument, 100,000 items)."""
-    many = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    """Print the figures in memory, in a file, and of a larger table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_cpu", description=__doc__)
+    parser.add_argument("items", nargs="?", type=int, default=100_000, help="items of the larger table")
+    parser.add_argument("--ministack", action="store_true", help="the library's verbs on ministack, too")
+    asked = parser.parse_args()
+    many = asked.items
     with tempfile.TemporaryDirectory() as folder:
-        for title, path, items in (
-            ("memory", None, 1000),
-            ("file", Path(folder) / "a.db", 1000),
-            (f"memory, {many:,} items", None, many),
+        for title, path, items, key in (
+            ("memory", None, 1000, _key),
+            ("file", Path(folder) / "a.db", 1000, _key),
+            (f"{many:,} items", None, many, _key),
+            (f"{many:,} in one partition", None, many, lambda number: ("k", number)),
         ):
-            with Engine(path) as engine:
-                filled(engine, items)
-                row = figures(engine, items)
-            print(f"{title:26}" + "".join(f"{name} {value:7.1f} µs   " for name, value in row.items()))
+            with Engine(path) as engine, DB(Config(engine=engine)) as db:
+                filled(engine, items, key)
+                _show(f"engine, {title}", figures(engine, items, key=key))
+                _show(f"library, {title}", library(db, items, key=key))
+    if asked.ministack:
+        _show("library, ministack", beside_ministack())
+
+
+def _show(title: str, row: dict[str, float]) -> None:
+    print(f"{title:38}" + "".join(f"{name} {value:8.1f} µs   " for name, value in row.items()), flush=True)
 
 
 if __name__ == "__main__":
