@@ -391,10 +391,17 @@ def _update_outcome(made: Made, condition: Made | None, item: Item) -> tuple[Ite
             return item, "failed"
     nulls = [one for one in made.meaning if one.kind in _COMPUTED and find(item, one.path) == ("NULL", None)]
     freed = item
+    elements = [one for one in nulls if isinstance(one.path[-1], int)]  # without one, those behind it would move up
     for one in nulls:
-        freed = update([Action("remove", one.path)], freed)
+        if one not in elements:
+            freed = update([Action("remove", one.path)], freed)
     emptied = [one for one in nulls if one.kind == "delete_from_set"]  # nothing less is still the empty set
-    changes = [Action("set", one.path, Literal(("NULL", None))) if one in emptied else one for one in made.meaning]
+    changes = [
+        Action("set", one.path, Literal(("NULL", None)) if one in emptied else one.operand)
+        if one in emptied or one in elements
+        else one
+        for one in made.meaning
+    ]
     forms = [(changes, freed)]
     if all(one.kind != "if_not_exists" for one in nulls):
         forms.insert(0, (made.meaning, item))

@@ -1,6 +1,7 @@
 """Random expressions mean on the engine what they mean to the evaluator: not one difference, values exact.
 
-``make test-local`` compares a hundred thousand on DynamoDB Local (two minutes), ``make test`` some on the embedded engine.
+``make test`` compares fifty thousand on the engine inside the process, ``make soak`` a million there and a hundred thousand on
+DynamoDB Local, of which ``make test-local`` compares twenty thousand.
 The seed is in the report of a failure; ``DYNAMORM_TEST_SEED`` sets another.
 """
 
@@ -66,6 +67,25 @@ def check(found, count):
 @pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
 def test_random_expressions_mean_what_they_say(engine, count):
     check(compare(engine, count, SEED), count)
+
+
+IN_PROCESS = pytest.mark.skipif(ENGINE != "memory", reason="of the engine inside the process")
+
+
+@pytest.mark.engine
+@pytest.mark.once
+@IN_PROCESS
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [SEED + 1, SEED + 2, SEED + 3])
+def test_fifty_thousand_expressions_mean_what_they_say_inside_the_process(engine, seed):
+    check(compare(engine, 17_000, seed), 17_000)
+
+
+@pytest.mark.soak
+@IN_PROCESS
+@pytest.mark.timeout(7_200)
+def test_a_million_expressions_mean_what_they_say_inside_the_process(engine):
+    check(compare(engine, 1_000_000, SEED + 4), 1_000_000)
 
 
 @pytest.mark.engine
