@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 
 import pytest
@@ -94,6 +95,24 @@ def test_more_tables_than_one_answer_lists_are_deleted():
         pass
     with DB(db._session.config) as later:
         assert later._io.run(drop_tables(later._session)) == 0
+
+
+def test_a_thousand_isolated_databases_take_less_than_20_seconds(figure, monkeypatch):
+    monkeypatch.setenv("DYNAMORM_TEST_ENGINE", "memory")
+
+    def test(number):
+        with TestDB() as db:
+            assert db.get(Coin, "c1") is None
+            db.create(Coin(id="c1", worth=number))
+            assert db.require(Coin, "c1").worth == number
+
+    test(0)  # what is loaded once
+    begun = time.process_time()
+    for number in range(200):
+        test(number)
+    taken = (time.process_time() - begun) * 5
+    figure(f"a thousand test databases of their own: {taken:.1f} s of processor time")
+    assert taken < 20
 
 
 def test_closing_twice_is_harmless():
