@@ -340,6 +340,19 @@ def test_signatures_of_boto3_and_of_the_library_are_right(strict, engine):
         assert db.exists(Payment, "p")
 
 
+def test_kms_and_sts_answer_at_the_same_endpoint_and_are_signed_for_themselves(strict):
+    kms = client(strict, "kms", key="AKID", secret="secret/+")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    sealed = kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"of": "a"})["CiphertextBlob"]
+    assert kms.decrypt(CiphertextBlob=sealed, EncryptionContext={"of": "a"})["Plaintext"] == b"x"
+    with pytest.raises(kms.exceptions.InvalidCiphertextException):
+        kms.decrypt(CiphertextBlob=sealed, EncryptionContext={"of": "b"})
+    sts = client(strict, "sts", key="AKID", secret="secret/+")
+    assert sts.get_caller_identity()["Account"] == "000000000000"
+    with pytest.raises(ClientError, match="UnrecognizedClient"):
+        client(strict, "sts", key="other", secret="secret/+").get_caller_identity()
+
+
 @pytest.mark.parametrize(
     ("key", "secret", "name"),
     [("AKID", "other", "InvalidSignatureException"), ("other", "secret/+", "UnrecognizedClientException")],

@@ -96,7 +96,8 @@ class Desk:
             _check_target(target, is_form=is_form)
             delay, answered = self._carried_out(target, body, access_key)
         except Refusal as refusal:
-            return Answer(self.message(asked, refusal.status, refusal.body(), content_type))
+            body = _xml(refusal) if is_form else refusal.body()
+            return Answer(self.message(asked, refusal.status, body, content_type))
         if answered is None:
             return Answer(None, delay)
         status, data = answered
@@ -151,6 +152,13 @@ class Desk:
         if second != self._dated[0]:
             self._dated = second, formatdate(second, usegmt=True).encode()
         return self._dated[1]
+
+
+def _xml(refusal: Refusal) -> bytes:
+    """An error as forms are answered."""
+    text = refusal.text.replace("&", "&amp;").replace("<", "&lt;")
+    error = f"<Type>Sender</Type><Code>{refusal.name}</Code><Message>{text}</Message>"
+    return f"<ErrorResponse><Error>{error}</Error></ErrorResponse>".encode()
 
 
 def _check_target(target: str, *, is_form: bool) -> None:
