@@ -12,10 +12,11 @@ from dynamorm.features import records
 from dynamorm.features.records import Answer
 from dynamorm.ops.verbs.open_transaction import joined
 
+from .following import in_scope
 from .recorded import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dynamorm.config.settings import Config
     from dynamorm.effects import Flow
@@ -31,6 +32,16 @@ class Records:
     def __init__(self, session: Session, model: type[Any]) -> None:
         self._session = session
         self._model = model
+
+    def in_scope(self) -> Records:
+        """The same for the scope that the caller is in. Raises: what refuses a view there, such as TenantMismatch."""
+        session = in_scope(self._session)
+        return self if session is self._session else Records(session, self._model)
+
+    @property
+    def scope(self) -> Mapping[str, str]:
+        """The scope of the view; empty for the database itself."""
+        return self._session.scope
 
     @property
     def config(self) -> Config:
@@ -69,7 +80,9 @@ class Records:
         return records.send(self._session, plan, key, change)
 
     def recorded(self) -> Recorded:
-        """A block whose writes are kept, for `commit`."""
+        """A block whose writes are kept, for `commit`. Raises: what refuses a view in the scope that the caller is in."""
+        if self._session.scope:
+            in_scope(self._session)
         return Recorded(self._session)
 
     def commit(self, key: str, change: Any, blocks: Sequence[Recorded]) -> Flow[Answer]:

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from dynamorm import schema_of
 from dynamorm.errors import DynamORMError, Outcome, TokenUsed
+from dynamorm.plugins.idempotency.as_called import Called, as_called
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,8 +39,8 @@ def on_both(function: Callable[P, Steps[R]]) -> Callable[P, Any]:
 
 
 def driven(db: Any, steps: Steps[Any]) -> Any:
-    """The result of steps; of an `AsyncDB` what is to be awaited for it."""
-    return _awaited(steps) if is_async(db) else _done(steps)
+    """The result of steps; of an `AsyncDB` what is to be awaited for it, in the scope of this call, wherever that is done."""
+    return Called(lambda: db.scope).run(_awaited, steps) if is_async(db) else _done(steps)
 
 
 def _done(steps: Steps[Any]) -> Any:
@@ -97,9 +98,9 @@ def shown_as(db: Any, function: Callable[..., Any], call: Callable[..., Any]) ->
     if not is_async(db):
         return wraps(function)(call)
 
-    @wraps(function)
-    async def awaited(*args: Any, **named: Any) -> Any:
-        return await call(*args, **named)
+    @as_called(function, lambda: db.scope)
+    async def awaited(called: Called, *args: Any, **named: Any) -> Any:
+        return await called.run(call, *args, **named)
 
     return awaited
 

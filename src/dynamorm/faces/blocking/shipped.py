@@ -175,10 +175,12 @@ class Shipped(Many):
         execution that runs is waited for up to ``wait`` seconds. ``final`` are exceptions after which it has failed for good; any
         other one gives the key back.
 
+        A block is of the tenant whose `tenant_scope` it is made in, or else begun in; a decorated function of that in which it is called.
+
         As a decorator it gives the operation as the first argument, and ``key`` and ``payload`` may be functions of the others.
 
-        Raises: ValidationError; where it begins InProgress, KeyReused, StoredFailure and TableNotFound; at its end LeaseLost, and as
-        a transaction.
+        Raises: ValidationError; where it begins InProgress, KeyReused, StoredFailure and TableNotFound, and TenantMismatch in the
+        `tenant_scope` of another tenant; at its end LeaseLost, and as a transaction.
 
         Example::
 
@@ -191,11 +193,12 @@ class Shipped(Many):
         """
         from ..records import Records  # only who has such operations needs it
 
-        root = self._session.root
+        session = self._own
+        root = session.root
         if root.config.preset == "local_development":
             kind = plugins.UnprotectedWrites
             self._plugins().plugin_of_kind(root, self, kind, lambda: kind(root))
-        records = Records(self._session, plugins.record_model(self._session.config.idempotency_table))
+        records = Records(session, plugins.record_model(session.config.idempotency_table))
         return plugins.Idempotent(
             records,
             self._io.run,

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context, Token
-from functools import wraps
 from inspect import isawaitable, iscoroutinefunction
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
@@ -14,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 from dynamorm.effects import Call
 from dynamorm.errors import DynamORMError, InvalidUse
 
+from .as_called import Called, as_called
 from .asked import Asked, known_of
 from .operation import CURRENT, Operation
 from .options import Options
@@ -97,7 +97,7 @@ class AsyncIdempotent(Asked):
     _operation: AsyncIdempotentOperation | None = None
 
     async def __aenter__(self) -> AsyncIdempotentOperation:
-        operation = AsyncIdempotentOperation(self._records, self._of_block(), self._run)
+        operation = AsyncIdempotentOperation(*self._of_block(), self._run)
         await operation.begin()
         self._operation = operation
         return operation
@@ -114,16 +114,15 @@ class AsyncIdempotent(Asked):
         """Let each call of a function be an operation: it is given the operation first, and what it returns is the answer.
 
         ``key`` and ``payload`` may be functions of the call's arguments. A call that is a replay returns the answer of then; the
-        function is not called.
+        function is not called. A call inside a `tenant_scope` is that tenant's, wherever it is awaited, and has keys and answers of its own.
         """
         if not iscoroutinefunction(function):
             raise InvalidUse(
                 "db.idempotent(...) of an AsyncDB decorates coroutine functions; plain functions are for a blocking DB"
             )
 
-        @wraps(function)
         async def operated(*args: P.args, **kwargs: P.kwargs) -> T:
-            operation = AsyncIdempotentOperation(self._records, self._of_call(args, kwargs), self._run)
+            operation = AsyncIdempotentOperation(*self._of_call(args, kwargs), self._run)
             await operation.begin()
             if operation.replayed:
                 await operation.end()
@@ -138,7 +137,11 @@ class AsyncIdempotent(Asked):
             answer: T = operation.response
             return answer
 
-        return operated
+        @as_called(function, lambda: self._records.in_scope().scope)
+        async def called(of: Called, *args: Any, **kwargs: Any) -> Any:
+            return await of.run(operated, *args, **kwargs)
+
+        return called
 
 
 def _never() -> None:

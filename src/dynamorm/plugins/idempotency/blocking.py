@@ -97,7 +97,7 @@ class Idempotent(Asked):
     _operation: IdempotentOperation | None = None
 
     def __enter__(self) -> IdempotentOperation:
-        operation = self._operation = IdempotentOperation(self._records, self._of_block(), self._run)
+        operation = self._operation = IdempotentOperation(*self._of_block(), self._run)
         try:
             operation.begin()
             return operation  # noqa: TRY300 - a signal may come before it
@@ -115,7 +115,7 @@ class Idempotent(Asked):
         """Let each call of a function be an operation: it is given the operation first, and what it returns is the answer.
 
         ``key`` and ``payload`` may be functions of the call's arguments. A call that is a replay returns the answer of then; the
-        function is not called.
+        function is not called. A call inside a `tenant_scope` is that tenant's, and has keys and answers of its own.
         """
         if iscoroutinefunction(function):
             raise InvalidUse(
@@ -124,7 +124,7 @@ class Idempotent(Asked):
 
         @wraps(function)
         def operated(*args: P.args, **kwargs: P.kwargs) -> T:
-            operation = IdempotentOperation(self._records, self._of_call(args, kwargs), self._run)
+            operation = IdempotentOperation(*self._of_call(args, kwargs), self._run)
             operation.begin()
             if operation.replayed:
                 operation.end()
