@@ -17,10 +17,10 @@ class Values:
     """Reads a statement's names and values, which stand under placeholders."""
 
     def __init__(self, text: str) -> None:
-        self.reader = Reader(text)
+        self.reader: Reader = Reader(text)
         self.names: dict[str, str] = {}
         self.values: dict[str, Template] = {}
-        self.parameters = 0
+        self.parameters: int = 0
         self._known: dict[str, str] = {}
 
     def listed(self, read: Any) -> list[Any]:
