@@ -418,3 +418,63 @@ def test_a_message_with_a_group_that_is_none_has_failed_alone(handled, key):
     batch = {"Records": [record(f"{key}-1", group="a"), record(f"{key}-2", group=5), record(f"{key}-3", group="b")]}
     answer = handled(sqs_handler, nothing, scope="orders")(batch)
     assert answer == {"batchItemFailures": [{"itemIdentifier": f"{key}-2"}]}
+
+
+class Source:
+    def handle(self, op, event, context=None):
+        return None
+
+    @classmethod
+    def of_class(cls, op, event, context=None):
+        return None
+
+
+class Inherits(Source):
+    """Has the functions of another class."""
+
+
+@pytest.mark.parametrize("make", [lambda_handler, sqs_handler, webhook_handler])
+@pytest.mark.parametrize("function", [Source().handle, Inherits().handle, Inherits.handle, Inherits.of_class])
+def test_methods_of_two_objects_share_no_scope(db, make, function):
+    """Their name is one, and what they are of is not: events of one source would be taken for those of another."""
+    options = {} if make is sqs_handler else {"key": lambda event: event}
+    with pytest.raises(ConfigError, match="scope="):
+        make(db.inner, **options)(function)
+    assert make(db.inner, scope="us", **options)(function)
+
+
+def test_what_would_nobody_await_is_no_on_reused(db, handled, key):
+    async def reused(record, error):
+        """Of an `AsyncDB` it is awaited."""
+
+    def gives_one(record, error):
+        return reused(record, error)
+
+    if db.kind == "asyncio":
+        pytest.skip("there it is awaited")
+    with pytest.raises(ConfigError, match="on_reused"):
+        sqs_handler(db.inner, scope="reused", on_reused=reused)
+    handler = handled(sqs_handler, lambda op, record: None, scope="reused", on_reused=gives_one)
+    assert handler({"Records": [record(key, "a")]}) == {"batchItemFailures": []}
+    assert handler({"Records": [record(key, "b")]}) == {"batchItemFailures": [{"itemIdentifier": key}]}
+
+
+def test_a_group_of_tasks_that_failed_is_no_cancellation_of_those_behind_it(db, handled, key):
+    """On Python 3.11 the task still counts as cancelled behind it."""
+    if db.kind != "asyncio":
+        pytest.skip("tasks are those of asyncio")
+
+    async def handle(op, message):
+        if message["body"] == "group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(5))
+                raise ValueError
+        if message["body"] == "inner":
+            task = asyncio.ensure_future(asyncio.sleep(5))
+            task.cancel()
+            await task
+
+    handler = handled(sqs_handler, handle, scope="cancelled")
+    bodies = ("group", "inner", "ok")
+    answer = handler({"Records": [record(f"{key}{body}", body) for body in bodies]})
+    assert [one["itemIdentifier"].removeprefix(key) for one in answer["batchItemFailures"]] == ["group", "inner"]

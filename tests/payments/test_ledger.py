@@ -19,6 +19,7 @@ from dynamorm.errors import (
     ValidationError,
 )
 from dynamorm.payments import Ledger, Money, Posting
+from dynamorm.payments.ledger import posting, reading
 from dynamorm.payments.ledger.items import LedgerBalance, LedgerEntry, joined
 from tests.support.held import HeldNetwork
 
@@ -221,6 +222,58 @@ def test_what_was_tampered_with_is_named(db, ledger, names):
     assert a in ledger.verify().differs
     db.update(LedgerBalance, a, EUR, LedgerBalance.balance.add(-5))
     assert a not in ledger.verify().differs
+
+
+def test_postings_that_cancel_each_other_while_it_is_verified_are_no_difference(ledger, names, monkeypatch):
+    """The entries are read with the first of them alone, and the balance is the same before and behind."""
+    a, b, *_ = names
+    ledger.move(a, b, eur("5"))
+    read, times = reading.sums_of_entries, []
+
+    def reading_between(db, home):
+        if not times:
+            yield ledger.inner.post([Posting(b, eur("10")), Posting(a, eur("-10"))], id=f"in-{a}")
+        found = yield from read(db, home)
+        if not times:
+            yield ledger.inner.post([Posting(a, eur("10")), Posting(b, eur("-10"))], id=f"out-{a}")
+        times.append(1)
+        return found
+
+    monkeypatch.setattr(reading, "sums_of_entries", reading_between)
+    found = ledger.verify()
+    assert len(times) > 1  # one look said nothing
+    assert not {a, b} & {*found.differs, *found.unsettled}
+
+
+def test_a_balance_of_all_currencies_shows_no_money_that_never_was_there(ledger, names, monkeypatch):
+    """A shard that is made between finding the currencies and reading them is read, too."""
+    a, b, *_ = names
+    shard = [0]
+    monkeypatch.setattr(posting.random, "randrange", lambda _: shard[0])
+    ledger.move(a, b, eur("10"))
+    find = reading._currencies_of
+
+    def found_before(db, account):
+        found = yield from find(db, account)
+        for shard[0], cents in ((1, "10"), (0, "-20")):
+            yield ledger.inner.post([Posting(b, eur(cents)), Posting(a, -eur(cents))], id=f"{a}{cents}")
+        return found
+
+    monkeypatch.setattr(reading, "_currencies_of", found_before)
+    assert ledger.balance(b) == eur("0")
+
+
+def test_an_account_of_many_currencies_is_read_currency_by_currency_at_one_moment(ledger, names, wire):
+    a, b, *_ = names
+    codes = ("EUR", "USD", "GBP", "CHF", "SEK", "NOK", "DKK")
+    for code in codes:
+        ledger.move(a, b, Money.minor(7, code))
+    wire.clear()
+    assert ledger.balance(b) == {code: Money.minor(7, code) for code in sorted(codes)}
+    parts = [body["TransactItems"] for operation, body in wire.calls if operation == "TransactGetItems"]
+    of = [{item["Get"]["Key"]["currency"]["S"] for item in part} for part in parts]
+    assert sum(map(len, of)) == len(set().union(*of)) == 7
+    assert all(len(part) <= 100 for part in parts)
 
 
 def test_many_at_once_keep_the_bound_and_lose_nothing(ledger, names, figure):

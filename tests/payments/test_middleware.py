@@ -160,6 +160,10 @@ def test_what_is_no_key_is_refused(given):
 def test_a_key_is_one_with_and_without_quotes():
     assert key_of([b'"a-1"']) == key_of([b"a-1"]) == key_of([b' "a-1" ']) == "a-1"
     assert key_of([rb'"a\"b"']) == 'a"b'
+    for parameters in (b";a=1", b"; a", b';a="x;y";b=?1', b";*x=:YQ==:"):
+        assert key_of([b'"a-1"' + parameters]) == "a-1"
+    for none in (b'"a";', b'"a";A=1', b"a;b=1", b'"a";b="', b'"a";b=c d'):
+        assert key_of([none]) is None
     assert key_of([b"a" * 255]) == "a" * 255
 
 
@@ -183,6 +187,17 @@ def test_which_answers_are_kept(served, key, status, runs):
         assert [(await post(key, key)).status_code for _ in range(2)] == [status] * 2
         assert shop.ran == runs
         assert await count(db, key) == (1 if runs == 1 else 0)  # what is not kept is not written either
+
+    served(program)
+
+
+def test_an_answer_without_a_body_is_replayed_without_a_length(served, key):
+    async def program(shop, post, db):
+        for shop.status, has_length in ((204, False), (200, True)):
+            shop.headers = []
+            answers = [await post(key, f"{key}{shop.status}") for _ in range(2)]
+            assert ("content-length" in answers[1].headers) is has_length
+            assert answers[1].headers["idempotency-replayed"] == "true"
 
     served(program)
 

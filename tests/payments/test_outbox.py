@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, partition_key
-from dynamorm.errors import NotFound, TransactionCancelled, ValidationError
+from dynamorm.errors import ConfigError, NotFound, TransactionCancelled, ValidationError
 from dynamorm.payments import Outbox, verify_webhook
 from dynamorm.payments.outbox.items import SCHEDULE, SHARDS, OutboxEvent, OutboxQueue, answer_of
 from dynamorm.payments.outbox.outbox import PAGE
@@ -431,6 +431,16 @@ def test_an_event_has_the_headers_of_a_webhook(outbox):
 def test_what_is_no_event_is_refused(outbox, topic, body, key):
     with pytest.raises(ValidationError):
         outbox.inner.add(None, topic, body, key=key)
+
+
+def test_a_coroutine_function_delivers_nothing_of_a_blocking_database(db):
+    async def deliver(event):
+        """Nobody awaits it."""
+
+    if db.kind == "asyncio":
+        pytest.skip("there it is awaited")
+    with pytest.raises(ConfigError, match="AsyncDB"):
+        Outbox(db.inner).run(deliver)
 
 
 def test_settings_that_are_none_are_refused(db):

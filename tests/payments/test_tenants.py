@@ -268,6 +268,37 @@ def test_dead_letters_are_of_their_tenant(db, outbox_of, tenants):
     assert [body for *_, body, _ in mine.got] == ["a", "b"]
 
 
+def test_a_dead_letter_is_named_by_its_id_and_by_nothing_else(db, outbox_of, tenants, wire):
+    """The key of an event would reach over to a tenant from the database itself, and break both queues."""
+    mine, other, whole = outbox_of(db.with_tenant(tenants[0])), outbox_of(db.with_tenant(tenants[1])), outbox_of(db)
+    id = mine.add("a")
+    mine.add("b")
+    mine.run(410)
+    (letter,) = mine.dead()
+    for outbox in (mine, other, whole, outbox_of(db.all_tenants(reason="looking"))):
+        for wrong in (letter.pk, None, "", 5, b"msg", "~", f"T#{tenants[0]}", "x" * 256, "a\x00"):
+            wire.clear()
+            with pytest.raises(ValidationError):
+                outbox.redrive(wrong)
+            assert not wire.calls
+    assert [event.id for event in mine.dead()] == [id]
+    assert whole.run() == (0, 0, 0)
+    mine.redrive(id)
+    mine.got.clear()
+    assert mine.run().delivered == 2
+    assert [body for *_, body, _ in mine.got] == ["a", "b"]
+
+
+def test_the_oldest_dead_letters_of_all_tenants_come_first(db, outbox_of, call):
+    operator = Outbox(inner(db.all_tenants(reason="looking")))
+    for at in range(12):
+        box = outbox_of(db.with_tenant(f"t{at}-{uuid.uuid4().hex[:4]}"))
+        box.add(f"{at}")
+        box.run(410)
+    everything = [event.id for event in call(operator.dead, limit=10_000)]
+    assert [event.id for event in call(operator.dead, limit=3)] == everything[:3]
+
+
 def test_an_event_is_of_the_tenant_of_its_transaction(db, outbox_of, tenants):
     """One outbox of the database itself, as a program has it that serves many tenants."""
     outbox, view = outbox_of(db), db.with_tenant(tenants[0])

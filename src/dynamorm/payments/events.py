@@ -16,9 +16,10 @@ Scope: TypeAlias = str | Callable[[Event], str]
 def scope_of(kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
     """What gives the scope of an event: no two handlers, and no two sources, have one in common. Raises: ConfigError."""
     name = _name(handler)
-    if "<" in name if given is None else not (callable(given) or isinstance(given, str)):
+    of_class = "." in getattr(handler, "__qualname__", "") or getattr(handler, "__self__", None) is not None
+    if "<" in name or of_class if given is None else not (callable(given) or isinstance(given, str)):
         raise ConfigError(
-            f"a {kind} handler has a scope of its own, and a function within another one, or without a name, does not tell it:"
+            f"a {kind} handler has a scope of its own, and a function of a class, within another one, or without a name does not tell it:"
             ' give scope="stripe", or a function of the event that gives a text'
         )
 

@@ -56,7 +56,7 @@ def lambda_handler(
     without ``payload`` it is the whole event. ``scope`` says of what the keys are.
 
     Raises: ConfigError for what is no database, for a coroutine function with a blocking one, and for a function without a name of its
-    own that has no ``scope``. The function raises what the operation does: Lambda tries again then.
+    own, or of a class, that has no ``scope``. The function raises what the operation does: Lambda tries again then.
 
     Example::
 
@@ -109,7 +109,7 @@ def sqs_handler(
     takes the whole batch for failed, so that nothing is lost, and what was done is not done again.
 
     Raises: ConfigError for what is no database, for a coroutine function with a blocking one, and for a function without a name of its
-    own that has no ``scope``. The function: ValidationError for an event that is no batch of messages.
+    own, or of a class, that has no ``scope``. The function: ValidationError for an event that is no batch of messages.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 
@@ -124,6 +124,9 @@ def sqs_handler(
     key_of = message_id if key is None else key
     payload_of = message_body if payload is None else payload
 
+    if iscoroutinefunction(on_reused) and not is_async(db):
+        raise ConfigError("on_reused of a blocking DB is a plain function; a coroutine function is for an AsyncDB")
+
     def decorated(handler: Callable[[Any, Event], Any]) -> Handler:
         scoped = _scoped(db, "sqs", handler, scope)
 
@@ -135,7 +138,11 @@ def sqs_handler(
             except KeyReused as error:
                 if on_reused is None:
                     raise
-                yield on_reused(record, error)
+                given: Any = yield on_reused(record, error)
+                if close_coroutine(given):  # nobody awaits it, so that the message would be lost
+                    raise ValidationError(
+                        "on_reused of a blocking DB is a plain function, and this one gave a coroutine"
+                    ) from None
 
         @on_both
         def handled(_: Any, event: Event, context: Any) -> Steps[dict[str, list[dict[str, str]]]]:
@@ -152,13 +159,18 @@ def _in_turn(event: Event, once: Callable[[Event], Steps[None]]) -> Steps[dict[s
     stopped: set[str] = set()
     for record in records_of(event):
         group = None
+        cancelled = _cancellations()
         try:
             group = group_of(record)
             if group is None or group not in stopped:
                 yield from once(record)
                 continue
         except BaseException as error:
-            if interrupts(error) or isinstance(error, GeneratorExit) or _is_cancelled(error):
+            if (
+                interrupts(error)
+                or isinstance(error, GeneratorExit)
+                or (is_cancellation(error) and _cancellations() > cancelled)
+            ):
                 raise
             logger.warning("a message of SQS has failed: %s", type(error).__name__, exc_info=True)
         failed.append({"itemIdentifier": id_of(record)})
@@ -185,8 +197,7 @@ def webhook_handler(
     sender may add members to an event that it repeats. ``scope`` is the sender; of several it is a function of the event.
 
     Raises: ConfigError for what is no database, for a coroutine function with a blocking one, and for a function without a name of its
-    own that has no ``scope``; ValidationError for a
-    retention below 4 days.
+    own, or of a class, that has no ``scope``; ValidationError for a retention below 4 days.
 
     Example::
 
@@ -241,16 +252,14 @@ def _answered(db: Any, operation: Any, handler: Handler, *given: Any) -> Steps[A
     return op.response
 
 
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether the task that handles is cancelled; a handler that raises such an error by itself has failed."""
-    if not is_cancellation(error):
-        return False
+def _cancellations() -> int:
+    """How often the task that handles was cancelled. A handler that raises such an error by itself, or for a group of its own, has failed."""
     asyncio: Any = sys.modules.get("asyncio")  # who cancels has imported it, and blocking code need not
     try:
         task = None if asyncio is None else asyncio.current_task()
     except RuntimeError:  # no loop runs
-        return False
-    return task is not None and task.cancelling() > 0
+        return 0
+    return 0 if task is None else task.cancelling()
 
 
 def _times(context: Any) -> dict[str, float]:

@@ -52,7 +52,9 @@ _OF_CONNECTION: Final = frozenset(
 )  # fmt: skip
 """Headers that belong to one answer, or to one connection."""
 
-_QUOTED: Final = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_TEXT: Final = r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"'
+_QUOTED: Final = re.compile(rf"{_TEXT}(?:; *[a-z*][a-z0-9_.*-]*(?:=(?:{_TEXT}|[!#-+\--:<-~]+))?)*")
+"""A text with parameters, which say nothing that is known here. Source: RFC 9651, section 3.3"""
 _BARE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")
 
 
@@ -326,7 +328,9 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 async def _again(send: Send, stored: Any) -> None:
     """Give a kept answer again."""
     headers = [(name, value) for name, value in stored["headers"]]
-    headers += [(b"content-length", str(len(stored["body"])).encode()), (b"idempotency-replayed", b"true")]
+    if stored["status"] not in (204, 304):  # these have no body, and RFC 9110, section 8.6, forbids the header
+        headers.append((b"content-length", str(len(stored["body"])).encode()))
+    headers.append((b"idempotency-replayed", b"true"))
     await send({"type": "http.response.start", "status": stored["status"], "headers": headers})
     await send({"type": "http.response.body", "body": stored["body"]})
 

@@ -7,13 +7,14 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
 from typing import Any, Final, Literal
 
-from dynamorm.errors import ConditionFailed, DynamORMError, NotFound, TransactionCancelled, ValidationError
+from dynamorm.errors import ConditionFailed, ConfigError, DynamORMError, NotFound, TransactionCancelled, ValidationError
 from dynamorm.log import logger
 
 from ..homes import Home, at_home, check_name, home_of, home_of_key, home_with
-from ..two_faces import Pages, Steps, transacted
+from ..two_faces import Pages, Steps, is_async, transacted
 from .clock import ServiceClock, Sightings
 from .items import (
     AHEAD,
@@ -55,7 +56,7 @@ class Outbox:
 
     No local clock decides who delivers. A new event is due at once. A lease is taken from who holds it once this process has seen it
     unchanged for as long as it lasts; or, also by a process that has just begun, 5 seconds after its end by DynamoDB's time. Where
-    answers have not told that for sure, ten minutes are added.
+    answers have not told that for sure, ten minutes are added by who takes it, and ten by who waits for its end.
 
     A view of a tenant has an outbox of its own: what is added there, or in a transaction of such a view, is that tenant's, and `run`
     delivers its events alone. The database itself has those of no tenant, and a view of all tenants delivers everything
@@ -65,7 +66,7 @@ class Outbox:
 
         outbox = Outbox(db)
         with db.transaction() as tx:
-            tx.update(payment, Payment.status.set(Status.CAPTURED))
+            transition(db, payment, "captured", id="capture-1", tx=tx)
             outbox.add(tx, "payment.captured", {"id": payment.id}, key=payment.id)
     """
 
@@ -115,8 +116,14 @@ class Outbox:
         else, and what it raises, is tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, a little more or less;
         429 and 503 after their Retry-After. 410, and the last failure, make it a dead letter.
 
+        Raises: ConfigError for a coroutine function with a blocking database.
+
         Example: ``outbox.run(lambda event: client.post(url, content=event.body, headers=event.headers(secret)))``
         """
+        if iscoroutinefunction(deliver) and not is_async(self.db):
+            raise ConfigError(
+                "deliver of an outbox of a blocking DB is a plain function; a coroutine function is for an AsyncDB"
+            )
         totals = [0, 0, 0]
         queues = self.db.model(OutboxQueue).index("by-due").page_size(PAGE)
         due = _Queues.due <= self._clock.look()
@@ -146,15 +153,18 @@ class Outbox:
 
     @at_home
     def dead(self, home: Home, *, limit: int = 100) -> Steps[Any]:
-        """The dead letters, the oldest first.
+        """The dead letters, the oldest first, at most ``limit``. A view of all tenants reads all that there are.
 
         Example: ``for event in outbox.dead(): print(event.id, event.topic)``
         """
-        letters = self.db.model(OutboxEvent).index("by-dead").limit(limit)
+        letters = self.db.model(OutboxEvent).index("by-dead")
         if not home.is_all:
-            return (yield letters.where(_Events.dead == home.key(DEAD)).all())
-        found: list[Any] = yield letters.allow_scan().all()
-        return sorted(found, key=lambda event: event.created_at)
+            return (yield letters.where(_Events.dead == home.key(DEAD)).limit(limit).all())
+        oldest: list[Any] = []
+        pages = Pages(self.db, letters.allow_scan())
+        while (page := (yield from pages.next())) is not None:  # a scan has no order, so all of them are looked at
+            oldest = sorted([*oldest, *page.items], key=lambda event: event.created_at)[:limit]
+        return oldest
 
     @at_home
     def redrive(self, home: Home, id: str | OutboxEvent) -> Steps[None]:
@@ -162,11 +172,13 @@ class Outbox:
 
         ``id`` is its id, or the event that `dead` has given, as a view of all tenants needs it.
 
-        Raises: NotFound for what is no dead letter, or another tenant's; TenantRequired for an id in a view of all tenants.
+        Raises: NotFound for what is no dead letter, or another tenant's; TenantRequired for an id in a view of all tenants;
+        ValidationError for what is no id, such as the key of an event.
 
         Example: ``outbox.redrive(event.id)``
         """
         of, name = (home_of_key(id.pk), id.id) if isinstance(id, OutboxEvent) else (home, id)
+        check_name("id", name, 255)
         letter: Any = None
         if home.is_all or of == home:
             letter = yield self.db.get(OutboxEvent, of.key(name), consistent=True)

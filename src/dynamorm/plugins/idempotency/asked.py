@@ -52,8 +52,7 @@ class Asked(OfOneProcess):
             self._checked(made, "key", None)
 
     def _checked(self, records: Any, key: Any, payload: Any) -> Options:
-        keys = records.config.idempotency_key
-        marks = () if keys is None else keys.secrets
+        marks = records.config.idempotency_key
         return checked(records.tenant, key, payload=payload, scope=self._scope, marks=marks, **self._times)
 
     def _of_block(self) -> tuple[Any, Options]:

@@ -8,24 +8,33 @@ So a new key makes new marks, and those of former keys are still known.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 OF_RUN: Final = "1"
 OF_PROGRAM: Final = "2"
 """What a mark begins with: the kind of its key."""
 
 
-def mark(nonce: bytes, form: bytes, keys: Sequence[bytes] = ()) -> str:
+class Secrets(Protocol):
+    """The keys of the program, the one that makes marks first, which no ``repr`` shows: they are taken out only where they are used."""
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """Themselves."""
+        ...
+
+
+def mark(nonce: bytes, form: bytes, keys: Secrets | None = None) -> str:
     """What is stored of a payload: by the first of the program's keys, or by the secret of the run."""
-    if not keys:
+    if keys is None:
         return f"{OF_RUN}:{hmac.digest(nonce, form, 'sha256').hex()}"
-    return _by(keys[0], nonce, form)
+    return _by(keys.secrets[0], nonce, form)
 
 
-def has_mark(stored: str, nonce: bytes, form: bytes, keys: Sequence[bytes] = ()) -> bool | None:
+def has_mark(stored: str, nonce: bytes, form: bytes, keys: Secrets | None = None) -> bool | None:
     """Whether a payload is the one of a stored mark; None for a mark by a key that is not known."""
     kind, _, rest = stored.partition(":")
     if kind == OF_RUN:
@@ -34,7 +43,9 @@ def has_mark(stored: str, nonce: bytes, form: bytes, keys: Sequence[bytes] = ())
         return None
     of = rest.partition(":")[0]
     answers: Iterator[bool] = (
-        hmac.compare_digest(stored.encode(), _by(key, nonce, form).encode()) for key in keys if _id(key) == of
+        hmac.compare_digest(stored.encode(), _by(key, nonce, form).encode())
+        for key in (() if keys is None else keys.secrets)
+        if _id(key) == of
     )
     return next(answers, None)
 

@@ -14,6 +14,7 @@ from dynamorm.arguments import check_seconds
 from dynamorm.errors import ValidationError
 from dynamorm.plugin import tenant_prefix
 
+from .marks import Secrets
 from .values import canonical
 
 MAX_KEY: Final = 255
@@ -36,7 +37,7 @@ _ENCODED: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "*?${}"}
 
 
 class Options(Struct, frozen=True):
-    """An operation: whose, and how long what lasts. ``payload`` is in its one form."""
+    """An operation: whose, and how long what lasts. ``payload`` is in its one form. ``marks`` holds the secrets that payloads are marked by."""
 
     key: str
     scope: str
@@ -48,7 +49,10 @@ class Options(Struct, frozen=True):
     wait: float
     max_run: float
     final: tuple[type[Exception], ...]
-    marks: tuple[bytes, ...] = ()
+    marks: Secrets | None = None
+
+    def __repr__(self) -> str:
+        return f"<Options of {self.scope}>"  # a key and a payload are values
 
 
 def checked(
@@ -62,9 +66,9 @@ def checked(
     wait: float | timedelta,
     final: Any,
     max_run: float | timedelta,
-    marks: tuple[bytes, ...] = (),
+    marks: Secrets | None = None,
 ) -> Options:
-    """The options; ``marks`` are the keys that payloads are marked by. Raises: ValidationError."""
+    """The options; ``marks`` holds the secrets that payloads are marked by. Raises: ValidationError."""
     _check_text("key", key, MAX_KEY)
     _check_text("scope", scope, MAX_SCOPE)
     lease_s = check_seconds("lease", lease, 1.0, MAX_LEASE)
