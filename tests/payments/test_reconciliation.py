@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from dynamorm import Attr, Model, attr, partition_key
-from dynamorm.errors import ValidationError
+from dynamorm import Attr, Model, Tenant, attr, gsi, partition_key, sort_key
+from dynamorm.errors import TenantError, ValidationError
 from dynamorm.payments import Money, PaymentIndexes, PaymentMixin, Reconciliation, Status
-from dynamorm.payments.reconciliation import IDLE
+from dynamorm.payments.reconciliation import IDLE, _compared, _Payment
+from dynamorm.payments.settlement_lines import Line
 
 pytestmark = pytest.mark.engine
 DAYS = iter(date(2024, 1, 1) + timedelta(days=3 * at) for at in range(10_000))
@@ -26,7 +27,15 @@ class Timed(Model, table="timed"):
     settled_at: Attr[datetime | None] = attr(default=None)
 
 
-MODELS = (Payment, Timed)
+class OfTenant(Model, PaymentMixin, PaymentIndexes, table="payments-of-tenants"):
+    id: Attr[str] = partition_key()
+    tenant_id: Attr[str] = attr(Tenant(prefix=True), init=False)
+
+
+class Indexed(Model, PaymentMixin, table="indexed-payments-of-tenants"):
+    id: Attr[str] = partition_key()
+    tenant_id: Attr[str] = attr(Tenant(prefix=True), init=False)
+    by_day = gsi("by-tenant-day", partition="tenant_id", sort="settlement_date")
 
 
 @pytest.fixture
@@ -207,3 +216,125 @@ def test_cells_that_would_be_formulas_are_quoted(run, stored):
     assert "'=cmd()" in cells
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
     assert "'-0.01 EUR" in cells
+
+
+class Referred(Model, PaymentMixin, PaymentIndexes, table="referred-payments"):
+    id: Attr[str] = partition_key()
+    ref: Attr[str | None] = attr(default=None)
+
+
+class OfMerchant(Model, PaymentMixin, PaymentIndexes, table="payments-of-merchants"):
+    merchant: Attr[str] = partition_key()
+    id: Attr[str] = sort_key()
+
+
+MODELS = (Payment, Timed, Referred, OfMerchant)
+
+
+@pytest.fixture
+def settled(db, day):
+    def storing(model, cents=500, status=Status.SETTLED, *, to=None, **fields):
+        (to or db).create(model(amount=cents, currency="EUR", status=status, settlement_date=day, **fields))
+
+    return storing
+
+
+def test_a_double_charge_is_told_and_in_the_totals(run, settled, key):
+    for name in ("p1", "p2", "p3"):
+        settled(Referred, id=key + name, ref="x")
+    found = run(file("x,500,EUR,settled"), Referred, match="ref")
+    assert not found.ok
+    assert found.matched == ("x",)
+    assert [(line.id, line.key) for line in found.duplicates_here] == [("x", f"{key}p2"), ("x", f"{key}p3")]
+    assert found.totals["EUR"] == (Money("15", "EUR"), Money("5", "EUR"))
+    out = io.StringIO()
+    found.write_csv(out)
+    assert f"duplicate here,{key}p2,5.00 EUR," in out.getvalue()
+
+
+def test_the_payment_that_agrees_is_the_one_that_is_matched(run, settled, key):
+    for name, cents in (("p1", 400), ("p2", 500)):
+        settled(Referred, cents, id=key + name, ref="x")
+    found = run(file("x,500,EUR,"), Referred, match="ref")
+    assert found.totals["EUR"] == (Money("9", "EUR"), Money("5", "EUR"))
+    assert len(found.duplicates_here) == 1
+
+
+def test_an_attempt_that_failed_is_no_double_charge(run, settled, key):
+    settled(Referred, id=f"{key}p1", ref="x", status=Status.FAILED)
+    settled(Referred, id=f"{key}p2", ref="x")
+    settled(Referred, id=f"{key}p3", ref="x", status=Status.VOIDED)
+    assert run(file("x,500,EUR,settled"), Referred, match="ref").ok
+
+
+def test_payments_without_a_value_are_missing_there_each(run, settled, key):
+    for at in range(3):
+        settled(Referred, id=f"{key}{at}")
+    settled(Referred, id=f"{key}idle", status=Status.PENDING)
+    found = run(file("None,500,EUR,"), Referred, match="ref")
+    assert [line.key for line in found.missing_there] == [f"{key}{at}" for at in range(3)]
+    assert [line.id for line in found.missing_here] == ["None"]
+    assert found.totals["EUR"].here == Money("15", "EUR")
+
+
+def test_a_model_with_a_sort_key_is_matched_by_its_whole_key(run, settled, key):
+    for merchant, id in ((f"{key}m", "p1"), (f"{key}m", "p2"), (f"{key}n", "p1")):
+        settled(OfMerchant, merchant=merchant, id=id)
+    ids = [f"{key}m/p1", f"{key}m/p2", f"{key}n/p1"]
+    assert run(file(*(f"{id},500,EUR," for id in ids)), OfMerchant).matched == tuple(ids)
+    by_field = run(file("p1,500,EUR,", "p2,500,EUR,"), OfMerchant, match="id")
+    assert [line.key for line in by_field.duplicates_here] == [f"{key}n/p1"]
+    assert by_field.totals["EUR"].here == Money("15", "EUR")
+    with pytest.raises(ValidationError, match="no field"):
+        run(file(), OfMerchant, match="nothing")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_lost_from_the_totals(seed):
+    """Whatever the payments and the lines are: every payment and every line counts once in the totals, and in one list."""
+    dice = random.Random(seed)
+    states = [*Status]
+
+    def payment(at):
+        status = dice.choice(states)
+        line = Line(dice.choice(["", "a", "b", "c"]), Money.minor(dice.choice([1, 2]), "EUR"), status.value, f"k{at}")
+        return _Payment(line, dice.choice([None, "t", "u"]), is_idle=status in IDLE)
+
+    here = [payment(at) for at in range(dice.randrange(12))]
+    there = [Line(dice.choice("abcd"), Money.minor(dice.choice([1, 2]), "EUR")) for _ in range(dice.randrange(8))]
+    found = _compared(here, there)
+    shuffled = dice.sample(here, len(here)), dice.sample(there, len(there))
+    assert _compared(*shuffled) == found
+    paying = [one.line for one in here if not one.is_idle]
+    totals = found.totals.get("EUR", (Money("0", "EUR"), Money("0", "EUR")))
+    assert totals[0] == sum((line.money for line in paying), Money("0", "EUR"))
+    assert totals[1] == sum((line.money for line in there), Money("0", "EUR"))
+    listed = [line.key for line in (*found.missing_there, *found.duplicates_here)]
+    assert len(listed) == len(set(listed))
+    assert found.ok is not any((*found[1:7], found.duplicates_here))
+
+
+def test_tenants_are_kept_apart(open_db, engine, call, day, key):
+    face = open_db(engine.endpoint, table_prefix=f"rec-{key}-")
+    face.enable_multi_tenancy()
+    face.tables.ensure(OfTenant, Indexed)
+    views = [face.with_tenant(tenant) for tenant in "ab"]
+    for view, cents in zip(views, (500, 700), strict=True):
+        for model in (OfTenant, Indexed):
+            view.create(model(id="p1", amount=cents, currency="EUR", status=Status.SETTLED, settlement_date=day))
+
+    def run(view, model, *rows):
+        found = Reconciliation(getattr(view, "_subject", view), model).run(day, file(*rows), tz="UTC")
+        return face._loop.run(found) if face.kind == "asyncio" else found
+
+    every = face.all_tenants(reason="reconciliation")
+    found = run(every, OfTenant, "p1,700,EUR,")
+    assert found.matched == ("p1",)
+    assert [line.key for line in found.missing_there] == ["a/p1"]
+    assert not found.duplicates_here
+    assert found.totals["EUR"].here == Money("12", "EUR")
+    assert run(every, OfTenant, "p1,700,EUR,", "p1,500,EUR,").matched == ("p1", "p1")
+    for view, cents in zip(views, (500, 700), strict=True):
+        assert run(view, Indexed, f"p1,{cents},EUR,").ok
+        with pytest.raises(TenantError, match="by-tenant-day"):
+            run(view, OfTenant, f"p1,{cents},EUR,")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date as Date  # noqa: N812 - `date` is the name of the argument
 from datetime import datetime, time, timedelta, tzinfo
 from enum import Enum
@@ -12,8 +12,9 @@ from typing import Any, Final, Literal, NamedTuple, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dynamorm import schema_of
-from dynamorm.errors import ValidationError
+from dynamorm.errors import TenantError, ValidationError
 
+from .homes import TENANT
 from .money import Money
 from .settlement_lines import Line, read_lines
 from .states import Status
@@ -41,8 +42,9 @@ class Totals(NamedTuple):
 class Report(NamedTuple):
     """What a reconciliation has found. Of the same file and the same payments it is always the same.
 
-    ``matched`` are ids; ``missing_here`` lines without a payment, ``missing_there`` payments without a line; ``duplicates`` ids
-    that are in the file more than once.
+    ``matched`` are ids; ``missing_here`` lines without a payment, ``missing_there`` payments without a line, and those that have
+    nothing in the field that is compared; ``duplicates`` ids that are in the file more than once; ``duplicates_here`` payments of
+    an id that another payment has, too, of the same tenant: what was charged twice. ``Line.key`` tells which payment it is.
     """
 
     matched: tuple[str, ...]
@@ -53,11 +55,12 @@ class Report(NamedTuple):
     duplicates: tuple[str, ...]
     status_differs: tuple[Difference, ...]
     totals: dict[str, Totals]
+    duplicates_here: tuple[Line, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether everything agrees."""
-        return not any(self[1:7])
+        return not any((*self[1:7], self.duplicates_here))
 
     def write_csv(self, file: TextIO) -> None:
         """Write what differs, a row each. A cell that a spreadsheet would take for a formula gets a quote in front.
@@ -69,7 +72,9 @@ class Report(NamedTuple):
         for line in self.missing_here:
             rows.writerow(_cells("missing here", line.id, "", line.money))
         for line in self.missing_there:
-            rows.writerow(_cells("missing there", line.id, line.money, ""))
+            rows.writerow(_cells("missing there", line.id or line.key, line.money, ""))
+        for line in self.duplicates_here:
+            rows.writerow(_cells("duplicate here", line.key, line.money, ""))
         for what in ("amount", "currency", "status"):
             for found in getattr(self, f"{what}_differs"):
                 rows.writerow(_cells(f"{what} differs", *found))
@@ -96,6 +101,7 @@ class Reconciliation:
             if name not in schema.fields:
                 raise ValidationError(f"{schema.name} has no field {name!r}, which is compared", field=name)
         self._schema = schema
+        self._tenant = next((name for name, field in schema.fields.items() if _is_tenant(field)), None)
 
     @on_both
     def run(
@@ -124,9 +130,12 @@ class Reconciliation:
             amounts: whether amounts are in minor or in major units; they are texts, or ints, and never floats.
             statuses: what the provider's states are called here.
             field: the field of the model that has the settlement date, or a time.
-            match: the field that the file's ``id`` is; the partition key if left out.
+            match: the field that the file's ``id`` is. Left out it is the key: of a model with a sort key both parts, as ``"m1/p1"``.
 
-        Raises: ValidationError, which names the line, for one that cannot be read: nothing is compared then.
+        A view of a tenant needs an index of its tenants and days, ``gsi("by-tenant-day", partition="tenant_id", sort="settlement_date")``;
+        in a view of all tenants the payments of two tenants are two, also where they have one id.
+
+        Raises: ValidationError, which names the line, for one that cannot be read: nothing is compared then; TenantError.
 
         Example: ``report.ok``, ``report.missing_there``
         """
@@ -136,17 +145,34 @@ class Reconciliation:
         known = self._schema.fields
         if field not in known:
             raise ValidationError(f"{self._schema.name} has no field {field!r}", field=field)
-        key = self._schema.key
-        match = match or (key.partition if key is not None else "")
+        if match is not None and match not in known:
+            raise ValidationError(f"{self._schema.name} has no field {match!r}", field="match")
         there = read_lines(lines, date, zone, columns, amounts, statuses)
-        here: dict[str, Line] = {}
-        idle: dict[str, Line] = {}
-        pages = Pages(self.db, self._on(field, date, zone))
-        while (page := (yield from pages.next())) is not None:
-            for payment in page.items:
-                line = _line_of(payment, match)
-                (idle if getattr(payment, "status", None) in IDLE else here)[line.id] = line
-        return _compared(here, idle, there)
+        here: list[_Payment] = []
+        try:
+            pages = Pages(self.db, self._on(field, date, zone))
+            while (page := (yield from pages.next())) is not None:
+                here += [self._payment(payment, match) for payment in page.items]
+        except TenantError as error:
+            raise error.about(
+                f"Reconciliation of {self._schema.name} in a view of a tenant reads an index of its tenants and days,"
+                f' gsi("by-tenant-day", partition="{self._tenant}", sort="{field}"); or use db.all_tenants(reason=...)'
+            ) from None
+        return _compared(here, there)
+
+    def _payment(self, payment: Any, match: str | None) -> _Payment:
+        """A payment as a line: what was captured of it, where that is known."""
+        status = getattr(payment, "status", None)
+        cents = getattr(payment, "captured", 0) or payment.amount
+        money = Money.minor(cents, payment.currency, historic=True, wide=True)
+        key = self._schema.key
+        names = () if key is None else (key.partition, key.sort) if key.sort else (key.partition,)
+        own = "/".join(str(getattr(payment, name)) for name in names)
+        value = own if match is None else getattr(payment, match)
+        tenant = None if self._tenant is None else getattr(payment, self._tenant)
+        shown = own if tenant is None else f"{tenant}/{own}"
+        line = Line("" if value is None else str(value), money, _state(status), shown)
+        return _Payment(line, tenant, is_idle=status in IDLE)
 
     def _on(self, field: str, date: Date, zone: tzinfo) -> Any:
         """The query for the payments of a day: by the date, or by a time within the day of the zone."""
@@ -158,50 +184,94 @@ class Reconciliation:
         return query.where(path == date)
 
 
-def _line_of(payment: Any, match: str) -> Line:
-    """A payment as a line: what was captured of it, where that is known."""
-    status = getattr(payment, "status", None)
-    cents = getattr(payment, "captured", 0) or payment.amount
-    money = Money.minor(cents, payment.currency, historic=True, wide=True)
-    return Line(str(getattr(payment, match)), money, status.value if isinstance(status, Enum) else status)
+class _Payment(NamedTuple):
+    """A payment of the day, as a line, and whose it is. Of one that ``is_idle`` no money is to come: a line of one differs."""
+
+    line: Line
+    tenant: str | None
+    is_idle: bool
 
 
-def _compared(here: dict[str, Line], idle: dict[str, Line], there: list[Line]) -> Report:
-    """What differs, in the order of ids. ``idle`` are payments of which no money is to come: a line of one differs."""
-    first: dict[str, Line] = {}
-    duplicates: set[str] = set()
-    for line in sorted(there, key=lambda line: (line.id, line.money.currency, line.money.cents)):
-        if line.id in first:
-            duplicates.add(line.id)
-        else:
-            first[line.id] = line
-    expected = here
-    here = here | {id: line for id, line in idle.items() if id in first}
-    both = sorted(here.keys() & first.keys())
-    pairs = [(id, here[id], first[id]) for id in both]
-    currency = [(id, ours, theirs) for id, ours, theirs in pairs if ours.money.currency != theirs.money.currency]
-    amount = [
-        (id, ours, theirs)
-        for id, ours, theirs in pairs
-        if ours.money.currency == theirs.money.currency and ours.money != theirs.money
-    ]
-    status = [
-        (id, ours, theirs)
-        for id, ours, theirs in pairs
-        if (theirs.status is not None or id in idle) and ours.status != theirs.status
-    ]
-    wrong = {id for id, _, _ in (*currency, *amount, *status)}
+def _state(status: Any) -> Any:
+    return status.value if isinstance(status, Enum) else status
+
+
+def _is_tenant(field: Any) -> bool:
+    return any(getattr(option, "scope_entry", None) == TENANT for option in field.options)
+
+
+class _Paired:
+    """What is found of the payments and the lines, id by id."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[_Payment, Line]] = []
+        self.missing_here: list[Line] = []
+        self.missing_there: list[Line] = []
+        self.duplicates: list[str] = []
+        self.duplicates_here: list[Line] = []
+
+    def add(self, payments: list[_Payment], lines: list[Line]) -> None:
+        """Those of one id, in order. Several payments are a double charge, but for those of several tenants, which are paired one by one."""
+        heads: dict[str | None, _Payment] = {}
+        for one in payments:
+            if not one.is_idle and one.tenant in heads and not heads[one.tenant].is_idle:
+                self.duplicates_here.append(one.line)
+            elif one.tenant not in heads or not one.is_idle:
+                heads[one.tenant] = one  # one that pays counts for one that does not, such as a failed attempt
+        left, open_ones = list(lines), list(heads.values())
+        for agrees in (True, False):
+            for one in sorted(open_ones, key=lambda payment: payment.is_idle):
+                line = next((line for line in left if not agrees or line.money == one.line.money), None)
+                if line is not None:
+                    self.pairs.append((one, line))
+                    left.remove(line)
+                    open_ones.remove(one)
+        self.missing_there += [one.line for one in open_ones if not one.is_idle]
+        self.missing_here += left[:1] if not heads else []
+        self.duplicates += [lines[0].id] if len(lines) > max(1, len(heads)) else []
+
+
+def _by_id(lines: Iterable[Any], id_of: Callable[[Any], str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for line in lines:
+        found.setdefault(id_of(line), []).append(line)
+    return found
+
+
+def _compared(here: list[_Payment], there: list[Line]) -> Report:
+    """What differs, in the order of ids."""
+    ours = _by_id(sorted(here, key=lambda one: (one.line.id, one.line.key or "")), lambda one: one.line.id)
+    theirs = _by_id(
+        sorted(there, key=lambda line: (line.id, line.money.currency, line.money.cents)), lambda line: line.id
+    )
+    paired = _Paired()
+    for one in ours.pop("", ()):  # nothing is known of it that a file could name
+        paired.missing_there += [] if one.is_idle else [one.line]
+    for id in sorted(ours.keys() | theirs.keys()):
+        paired.add(ours.get(id, []), theirs.get(id, []))
+    matched, amount, currency, status = [], [], [], []
+    for payment, line in paired.pairs:
+        mine, id = payment.line, line.id
+        agrees = mine.money == line.money
+        if mine.money.currency != line.money.currency:
+            currency.append(Difference(id, mine.money, line.money))
+        elif not agrees:
+            amount.append(Difference(id, mine.money, line.money))
+        if (line.status is not None or payment.is_idle) and mine.status != line.status:
+            status.append(Difference(id, mine.status, line.status or Status.SETTLED.value))
+            agrees = False
+        if agrees:
+            matched.append(id)
     return Report(
-        matched=tuple(id for id in both if id not in wrong),
-        missing_here=tuple(first[id] for id in sorted(first.keys() - here.keys())),
-        missing_there=tuple(here[id] for id in sorted(here.keys() - first.keys())),
-        amount_differs=tuple(Difference(id, ours.money, theirs.money) for id, ours, theirs in amount),
-        currency_differs=tuple(Difference(id, ours.money, theirs.money) for id, ours, theirs in currency),
-        duplicates=tuple(sorted(duplicates)),
-        status_differs=tuple(
-            Difference(id, ours.status, theirs.status or Status.SETTLED.value) for id, ours, theirs in status
-        ),
-        totals=_totals(expected.values(), there),
+        matched=tuple(matched),
+        missing_here=tuple(paired.missing_here),
+        missing_there=tuple(paired.missing_there),
+        amount_differs=tuple(amount),
+        currency_differs=tuple(currency),
+        duplicates=tuple(paired.duplicates),
+        status_differs=tuple(status),
+        totals=_totals((one.line for one in here if not one.is_idle), there),
+        duplicates_here=tuple(paired.duplicates_here),
     )
 
 

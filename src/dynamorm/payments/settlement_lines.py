@@ -15,11 +15,15 @@ from .money import Money
 
 
 class Line(NamedTuple):
-    """A payment, as a file or a table has it: its id, its money, and its state where that is told."""
+    """A payment, as a file or a table has it: its id, its money, and its state where that is told.
+
+    ``key`` is that of a payment that is stored, ``"m1/p1"`` of one with a sort key, behind its tenant where it has one.
+    """
 
     id: str
     money: Money
     status: str | None = None
+    key: str | None = None
 
 
 NEEDED: Final = ("id", "amount", "currency")
