@@ -340,11 +340,6 @@ def second(op, event, context=None):
     return "second"
 
 
-class Sender:
-    def handle(self, op, event, context=None):
-        return "a method of a class"
-
-
 @pytest.fixture
 def given_to(handled):
     """What a handler of whatever kind answers to one event."""
@@ -372,7 +367,7 @@ def given_to(handled):
 @pytest.mark.parametrize("make", [lambda_handler, sqs_handler, webhook_handler])
 def test_two_handlers_that_get_the_same_id_have_an_effect_each(make, given_to, key):
     """Ids are of their source: the name of a function tells handlers apart, or ``scope``; and a repetition is one."""
-    for handler in (first, second, Sender().handle):
+    for handler in (first, second):
         assert len(given_to(make, handler, key)) == 1
         assert given_to(make, handler, key) == []
     for scope in ("stripe", "adyen", "x" * 200, "x" * 201):
@@ -478,3 +473,22 @@ def test_a_group_of_tasks_that_failed_is_no_cancellation_of_those_behind_it(db, 
     bodies = ("group", "inner", "ok")
     answer = handler({"Records": [record(f"{key}{body}", body) for body in bodies]})
     assert [one["itemIdentifier"].removeprefix(key) for one in answer["batchItemFailures"]] == ["group", "inner"]
+
+
+@pytest.mark.parametrize("raised", [GeneratorExit, StopIteration, StopAsyncIteration, RecursionError])
+def test_what_ends_a_generator_fails_one_message_alone(db, key, raised):
+    if db.kind == "asyncio" and raised is GeneratorExit:
+        pytest.skip("there it says that the coroutine was closed")
+
+    def handle(op, message):
+        if message["body"] == "bad":
+            raise raised
+
+    async def handled_by_asyncio(op, message):
+        handle(op, message)
+
+    function = handle if db.kind == "blocking" else handled_by_asyncio
+    handler = sqs_handler(db.inner, scope="ends")(function)
+    answer = handler({"Records": [record(f"{key}1", "bad"), record(f"{key}2", "ok")]})
+    answer = db._loop.run(answer) if db.kind == "asyncio" else answer
+    assert answer == {"batchItemFailures": [{"itemIdentifier": f"{key}1"}]}

@@ -123,9 +123,7 @@ def sqs_handler(
     _check(db)
     key_of = message_id if key is None else key
     payload_of = message_body if payload is None else payload
-
-    if iscoroutinefunction(on_reused) and not is_async(db):
-        raise ConfigError("on_reused of a blocking DB is a plain function; a coroutine function is for an AsyncDB")
+    _check_plain(db, "on_reused", on_reused)
 
     def decorated(handler: Callable[[Any, Event], Any]) -> Handler:
         scoped = _scoped(db, "sqs", handler, scope)
@@ -138,11 +136,7 @@ def sqs_handler(
             except KeyReused as error:
                 if on_reused is None:
                     raise
-                given: Any = yield on_reused(record, error)
-                if close_coroutine(given):  # nobody awaits it, so that the message would be lost
-                    raise ValidationError(
-                        "on_reused of a blocking DB is a plain function, and this one gave a coroutine"
-                    ) from None
+                _check_result("on_reused", (yield on_reused(record, error)))
 
         @on_both
         def handled(_: Any, event: Event, context: Any) -> Steps[dict[str, list[dict[str, str]]]]:
@@ -230,10 +224,7 @@ def _check(db: Any) -> None:
 
 def _scoped(db: Any, kind: str, handler: Any, given: Any) -> Callable[[Event, Any], str]:
     """What gives the scope of an event to a handler. Raises: ConfigError."""
-    if iscoroutinefunction(handler) and not is_async(db):
-        raise ConfigError(
-            f"a {kind} handler of a blocking DB is a plain function; a coroutine function is for an AsyncDB"
-        )
+    _check_plain(db, f"a {kind} handler", handler)
     return scope_of(kind, handler, given)
 
 
@@ -242,14 +233,33 @@ def _answered(db: Any, operation: Any, handler: Handler, *given: Any) -> Steps[A
 
     def work(op: Any) -> Steps[Any]:
         if not op.replayed:
-            answer: Any = yield handler(op, *given)
-            if close_coroutine(answer):
-                raise ValidationError("a handler of a blocking DB is a plain function, and this one gave a coroutine")
+            answer: Any = yield _called(handler, op, given)
+            _check_result("a handler", answer)
             op.respond(answer)
         return op
 
     op: Any = yield from within(db, operation, work)
     return op.response
+
+
+def _called(handler: Handler, op: Any, given: tuple[Any, ...]) -> Any:
+    """What a handler gives. Raises: RuntimeError for a GeneratorExit of its own, which would say that these steps are given up."""
+    try:
+        return handler(op, *given)
+    except GeneratorExit as error:
+        raise RuntimeError("a handler raised GeneratorExit") from error
+
+
+def _check_plain(db: Any, what: str, function: Any) -> None:
+    """Refuse a coroutine function that nobody would await. Raises: ConfigError."""
+    if iscoroutinefunction(function) and not is_async(db):
+        raise ConfigError(f"{what} of a blocking DB is a plain function; a coroutine function is for an AsyncDB")
+
+
+def _check_result(what: str, given: Any) -> None:
+    """Refuse a coroutine that nobody has awaited: nothing of it was done. Raises: ValidationError."""
+    if close_coroutine(given):
+        raise ValidationError(f"{what} of a blocking DB is a plain function, and this one gave a coroutine")
 
 
 def _cancellations() -> int:
