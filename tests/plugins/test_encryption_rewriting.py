@@ -424,3 +424,147 @@ def test_a_tenant_that_the_library_puts_before_keys(plugged, key, face_kind):
         mine.create(Own(id="b", number="3"))
     assert Keys(db).reencrypt(Own).failed == 0
     assert mine.get(Own, "a").number == "3"
+
+
+# --------------------------------------------------------------------------------------------------- a part of the items
+
+
+def test_a_pass_over_a_part_of_the_items_in_the_clear_is_not_complete(plugged, key, face_kind):
+    wall, name = Wall(), f"part-{key[:12]}-{face_kind}"
+
+    class Before(Model, table=name):
+        token: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(default=None)
+
+    class After(Model, table=name):
+        token: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(
+            Encrypted(RING, searchable=True, plaintext_until=wall.now + dt.timedelta(days=30)), default=None
+        )
+
+    plain, plugin = plugged(), EncryptionPlugin(Provider())
+    plugin.keys.keyring.now = wall
+    db = plugged(plugin)
+    db.tables.create(After)
+    for at in range(6):
+        plain.create(Before(token=f"t{at}", number=f"n{at}"))
+    report = Keys(db).reencrypt(After, only=lambda item: item["token"]["S"] < "t3")
+    assert (report.items, report.rewritten, report.skipped, report.complete) == (3, 3, 3, False)
+    assert [db.get(After, f"t{at}").number for at in range(6)] == [f"n{at}" for at in range(6)]
+    with pytest.raises(ModelError, match="reencrypt"):
+        db.model(After).allow_scan().where(After.number.equals("n4")).all()
+    report = Keys(db).reencrypt(After, only=lambda item: item["token"]["S"] >= "t3")
+    assert (report.items, report.rewritten, report.skipped, report.complete) == (3, 3, 0, True)
+    assert db.model(After).allow_scan().where(After.number.equals("n4")).one().token == "t4"
+
+
+def test_plaintext_that_was_read_before_a_complete_pass_is_refused_at_once_after_it(plugged, key, face_kind):
+    wall, name = Wall(), f"once-{key[:12]}-{face_kind}"
+
+    class Before(Model, table=name):
+        token: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(default=None)
+
+    class After(Model, table=name):
+        token: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(
+            Encrypted("pii", plaintext_until=wall.now + dt.timedelta(days=30)), default=None
+        )
+
+    plain, plugin = plugged(), EncryptionPlugin(Provider())
+    plugin.keys.keyring.now = wall
+    db = plugged(plugin)
+    db.tables.create(After)
+    plain.create(Before(token="a", number="1"))
+    assert db.get(After, "a").number == "1"
+    assert Keys(db).reencrypt(After).complete
+    plain.create(Before(token="b", number="2"))
+    with pytest.raises(TamperedCiphertext):
+        db.get(After, "b")
+
+
+def test_a_pass_over_a_part_lets_no_index_be_ended(opened):
+    open_, Card, _, wall = opened
+    db = open_()
+    for at in range(6):
+        db.create(Card(token=f"t{at}", number=f"n{at}"))
+    old = versions_of_blind(db, Card)
+    Keys(db).rotate(RING, blind_index=True)
+    wall.on(LATEST + 1)
+    report = Keys(db).reencrypt(Card, only=lambda item: item["token"]["S"] < "t3")
+    assert (report.items, report.rewritten, report.skipped, report.complete) == (3, 3, 3, False)
+    with pytest.raises(ConfigError, match="reencrypt"):
+        Keys(db).retire(RING, old)
+    assert Keys(db).reencrypt(Card).complete
+    Keys(db).retire(RING, old)
+    for at in range(6):
+        assert db.find_by_unique(Card, number=f"n{at}").token == f"t{at}"
+        with pytest.raises(DuplicateKey):
+            db.create(Card(token=f"other{at}", number=f"n{at}"))
+
+
+def low(item):
+    return item["token"]["S"] < "t3"
+
+
+def high(item):
+    return item["token"]["S"] >= "t3"
+
+
+class Bound:
+    """The same function for other items, which its code does not tell."""
+
+    def __init__(self, *tokens):
+        self.tokens = tokens
+
+    def says(self, item):
+        return item["token"]["S"] in self.tokens
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "resumes"),
+    [
+        (low, None, False),
+        (None, low, False),
+        (low, high, False),
+        (low, low, True),
+        (lambda item: item["token"]["S"] < "t3", lambda item: item["token"]["S"] >= "t3", False),
+        (Bound("t0", "t1").says, Bound("t0", "t1", "t4", "t5").says, False),
+    ],
+)
+def test_a_pass_goes_on_under_the_same_only_alone(opened, monkeypatch, first, then, resumes):
+    from dynamorm.features.rewriting import Rewriting
+
+    open_, Card, Raw, wall = opened
+    db = open_()
+    for at in range(6):
+        db.create(Card(token=f"t{at}", number=f"n{at}"))
+    (old,) = versions(db, Raw)
+    Keys(db).rotate(RING)
+    wall.on(LATEST + 1)
+    page, starts = Rewriting.page, []
+
+    def small(self, model, start):
+        """Two items a page, those with the greater names first."""
+        items, _ = yield from page(self, model, None)
+        mine = sorted((one for one in items if one["token"]["S"].startswith("t")), key=lambda one: one["token"]["S"])
+        mine = [one for one in reversed(mine) if start is None or one["token"]["S"] < bytes(start).decode()]
+        starts.append(start)
+        return mine[:2], mine[1]["token"]["S"].encode() if len(mine) > 2 else None
+
+    monkeypatch.setattr(Rewriting, "page", small)
+    passed = []
+
+    def stop(progress):
+        passed.append(progress)
+        if len(passed) == 2:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        Keys(db).reencrypt(Card, only=first, progress=stop)
+    del starts[:]
+    report = Keys(db).reencrypt(Card, only=then)
+    assert (starts[0] is not None) is resumes
+    former = {raw.token for raw in db.model(Raw).allow_scan().all() if raw.number and raw.number[4:20] == old}
+    assert not any(then is None or then({"token": {"S": token}}) for token in former)
+    assert (report.skipped, report.complete) == (len(former), not former)

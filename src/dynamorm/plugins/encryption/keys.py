@@ -357,7 +357,7 @@ class Keys:
         def is_of_it(place: Any) -> bool:
             return bool(place == ring or place[0] == ring)
 
-        for known in (self._failed, self._held, self._lists):
+        for known in (self._failed, self._held, self._lists, self._unknown):
             known.drop(is_of_it)
         for place in [place for place in self._versions if place[0] == ring]:
             del self._versions[place]

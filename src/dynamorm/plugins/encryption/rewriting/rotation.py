@@ -74,7 +74,9 @@ class KeyActions:
         A value in the clear is encrypted where its field has ``plaintext_until`` and its item is known to be of the model: by
         its discriminator; or because the item has what the model needs and nothing else, and no other class that was used
         stores the same attribute of the table. ``only`` tells that instead: it is called with each item as it is stored, and
-        those to which it says no are passed over.
+        those to which it says no are passed over; where one of them is the model's all the same and something of it is in a
+        former form, it counts as ``skipped``, and the pass is not complete. A pass with an ``only`` goes on under the same
+        function alone, and begins anew where that is a closure, a method or an object.
 
         Returns: a `ReencryptReport`; with ``complete`` the key before may be retired.
 
