@@ -1,6 +1,7 @@
 """The engine over HTTP: boto3's own client, raw bytes, signatures, several requests at once, the command."""
 
 import asyncio
+import gc
 import gzip
 import http.client
 import json
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from zlib import crc32
 
@@ -25,6 +28,7 @@ from dynamorm import DB, AsyncDB, Attr, Config, Credentials, Model, Presets, att
 from dynamorm.engine import Engine, Server
 from dynamorm.engine.command import main
 from dynamorm.errors import ConfigError, CredentialsError
+from dynamorm.testing import freeze_time
 
 from .conftest import table
 
@@ -37,13 +41,14 @@ def server(engine):
         yield running
 
 
-def client(server, service="dynamodb", key="local", secret="local", **settings):
+def client(server, service="dynamodb", key="local", secret="local", token=None, **settings):
     return boto3.client(
         service,
         endpoint_url=server.endpoint,
         region_name="us-east-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
+        aws_session_token=token,
         config=BotoConfig(retries={"total_max_attempts": 1}, **settings),
     )
 
@@ -417,6 +422,63 @@ def test_the_library_says_that_its_key_is_not_known(strict):
         db.get(Payment, "p")
 
 
+def test_a_signature_that_is_not_ascii_is_refused_like_any_other_wrong_one(strict):
+    def spoil(data):
+        return re.sub(rb"Signature=[0-9a-f]{64}", b"Signature=" + "é".encode() * 32, data)
+
+    status, body = signed(strict, b"{}", spoil)
+    assert (status, body["__type"].rpartition("#")[2]) == (400, "InvalidSignatureException")
+
+
+def test_where_the_engine_fails_is_a_500_and_logged_without_values(engine, server, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise TypeError("the secret value")
+
+    monkeypatch.setattr(engine, "handle", broken)
+    assert error(asked(server, b"{}")) == (500, "InternalServerError")
+    got = raw(server, request_of() + request_of())
+    assert re.findall(rb"HTTP/1\.1 (\d+)", got) == [b"500", b"500"]  # and the connection lives
+    assert len(caplog.records) == 3
+    assert "TypeError" in caplog.text
+    assert "ListTables" in caplog.text
+    assert "test_http.py" in caplog.text
+    assert "secret" not in caplog.text + got.decode()
+
+
+ROLE = {"RoleArn": "arn:aws:iam::123456789012:role/reader", "RoleSessionName": "me@example"}
+
+
+def test_credentials_that_the_engine_gave_out_are_known_where_signatures_are_checked(strict):
+    given = client(strict, "sts", key="AKID", secret="secret/+").assume_role(**ROLE)["Credentials"]
+
+    def of_session(service, secret=given["SecretAccessKey"], token=given["SessionToken"]):
+        return client(strict, service, key=given["AccessKeyId"], secret=secret, token=token)
+
+    assert of_session("dynamodb").list_tables()["TableNames"] == []
+    assert of_session("kms").list_keys()["Keys"] == []
+    assert of_session("sts").get_caller_identity()["Arn"].endswith("assumed-role/reader/me@example")
+    for wrong, name in (
+        ({"secret": "other"}, "InvalidSignatureException"),
+        ({"token": "other"}, "UnrecognizedClientException"),
+        ({"token": None}, "UnrecognizedClientException"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            of_session("dynamodb", **wrong).list_tables()
+        assert refused.value.response["Error"]["Code"] == name
+
+
+def test_credentials_of_a_session_end_with_it(strict):
+    with freeze_time(datetime.now(UTC)) as clock:
+        sts = client(strict, "sts", key="AKID", secret="secret/+")
+        given = sts.assume_role(DurationSeconds=900, **ROLE)["Credentials"]
+        db = client(strict, key=given["AccessKeyId"], secret=given["SecretAccessKey"], token=given["SessionToken"])
+        clock.tick(890)
+        assert db.list_tables()["TableNames"] == []
+        clock.tick(20)
+        with pytest.raises(ClientError, match="UnrecognizedClient"):
+            db.list_tables()
+
+
 @pytest.mark.parametrize("settings", [{"verify": True}, {"verify": True, "keys": {}}, {"keys": {"a": "b"}}])
 def test_keys_go_with_verify(engine, settings):
     with pytest.raises(ConfigError, match="keys"):
@@ -461,6 +523,32 @@ def test_a_request_that_is_delayed_holds_up_no_other(engine, server):
     slow.join()
 
 
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("ExecuteStatement", {"Statement": "SELECT * FROM \"things\" WHERE id = 'x'"}),
+        ("BatchExecuteStatement", {"Statements": [{"Statement": "INSERT INTO things VALUE {'id': 'x'}"}]}),
+        ("ExecuteTransaction", {"TransactStatements": [{"Statement": "DELETE FROM things WHERE id = 'x'"}]}),
+    ],
+)
+def test_a_fault_of_a_table_is_met_by_statements_of_it(engine, server, operation, request_):
+    client(server).create_table(**table("things", "id"))
+    body, target = json.dumps(request_).encode(), f"DynamoDB_20120810.{operation}"
+    with engine.faults.throttle(table="others") as fault:
+        assert asked(server, body, target=target)[0] == 200
+    assert fault.count == 0
+    with engine.faults.throttle(table="things") as fault:
+        assert error(asked(server, body, target=target)) == (400, "ThrottlingException")
+        assert error(asked(server, b'{"Statement": "x", "Statements": [1, {}]}', target=target))[0] == 400  # names none
+    assert fault.count == 1
+
+
+def test_a_member_that_comes_twice_is_refused_by_kms_too(server):
+    target = "TrentService.ListKeys"
+    assert asked(server, b'{"Limit": 1}', target=target)[0] == 200
+    assert error(asked(server, b'{"Limit": 1, "Limit": 2}', target=target)) == (400, "SerializationException")
+
+
 def test_faults_are_met_over_http(engine, server):
     db = client(server)
     db.create_table(**table("things", "id"))
@@ -486,6 +574,15 @@ def test_a_server_ends_and_gives_its_port_back(engine):
     with engine.serve(server.port) as again:
         assert again.port == server.port
     assert engine.handle("ListTables", b"{}")[0] == 200
+
+
+def test_an_engine_keeps_nothing_of_a_server_that_has_stopped(engine):
+    server = engine.serve()
+    server.stop()
+    kept = weakref.ref(server)
+    del server
+    gc.collect()
+    assert kept() is None
 
 
 def test_an_engine_that_is_closed_ends_its_servers():

@@ -231,3 +231,27 @@ def test_a_statement_of_an_item_may_read_what_was_unless_it_is_consistent():
         assert any(read() != newest for _ in range(50))
         found = [ask.ExecuteTransaction(TransactStatements=[{"Statement": text}])["Responses"][0] for _ in range(20)]
         assert found == [{"Item": newest["Item"]}] * 20
+
+
+def test_in_may_be_asked_of_one_part_of_a_partition_key():
+    with Engine() as engine:
+        ask = Asked(engine)
+        definition = table("plain", "id", types={"a": "S", "b": "S"})
+        definition["GlobalSecondaryIndexes"] = [
+            {
+                "IndexName": "parts",
+                "KeySchema": [{"AttributeName": name, "KeyType": "HASH"} for name in "ab"],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ]
+        ask.CreateTable(**definition)
+        ask.PutItem(TableName="plain", Item={"id": {"S": "1"}, "a": {"S": "x"}, "b": {"S": "y"}})
+        text = "SELECT id FROM \"plain\".\"parts\" WHERE a IN ['x', 'z'] AND b "
+        assert ask.ExecuteStatement(Statement=text + "= 'y'")["Items"] == [{"id": {"S": "1"}}]
+        with pytest.raises(Failed) as refused:
+            ask.ExecuteStatement(Statement=text + "IN ['y', 'z']")
+        assert (refused.value.name, "one attribute" in refused.value.text) == ("ValidationException", True)
+        many = ", ".join(f"'{number}'" for number in range(51))
+        with pytest.raises(Failed) as refused:
+            ask.ExecuteStatement(Statement=f"SELECT id FROM plain WHERE id IN [{many}]")
+        assert "50 partitions" in refused.value.text

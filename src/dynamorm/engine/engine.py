@@ -78,8 +78,9 @@ class Engine:
     What only production shows is there when it is asked for. ``throughput="enforced"``: requests are throttled as the settings of
     tables and indexes say, and 1,000 write and 3,000 read units a second of one partition key. ``staleness``: an eventual read sees,
     as often as not, what an item was up to so many seconds ago; ``seed`` makes the dice fall alike. ``gsi_delay``: seconds by which
-    global indexes are late. ``creating``: seconds for which new tables and indexes are CREATING. ``ttl_lag``: seconds after which expired items are deleted by themselves, at the next request; left out: never, as
-    DynamoDB may take days; `expire_now` deletes them at once. ``region`` and ``account`` are those of ARNs.
+    global indexes are late. ``creating``: seconds for which new tables and indexes are CREATING. ``ttl_lag``: seconds after which
+    expired items are deleted by themselves, at the next request; left out: never, as DynamoDB may take days; `expire_now` deletes
+    them at once. ``region`` and ``account`` are those of ARNs.
 
     An engine serves any number of databases, of both faces, and threads. A file serves one engine at a time.
 
@@ -121,7 +122,7 @@ class Engine:
         )
         self._lock = threading.RLock()
         self._closed = False
-        self._servers: list[Server] = []
+        self._servers: set[Server] = set()
         self.trouble: Faulty | None = None
         """What becomes of requests that meet faults; None until `faults` are looked at."""
         self.prefixes: set[str] = set()
@@ -183,7 +184,7 @@ class Engine:
         try:
             found = TARGETS.get(target)
             if found is None:
-                return self._other(target, body, access_key)
+                return self._other(target, body, access_key, strict=strict)
             operation, work = found
             if strict:
                 refuse_duplicates(body)
@@ -202,17 +203,27 @@ class Engine:
                 raise ConfigError("this engine was closed") from error
             return 500, Refusal("InternalServerError", f"the store failed: {error}", status=500).body()
 
-    def _other(self, target: str, body: bytes, access_key: str | None) -> tuple[int, bytes]:
+    def _other(self, target: str, body: bytes, access_key: str | None, *, strict: bool) -> tuple[int, bytes]:
         """The answer to a request of KMS or STS. Raises: Refusal where it is of neither."""
         if target and not target.startswith(TARGET):
             raise _unknown(target)
         answered: tuple[int, bytes]
         with self._lock:
             if target:
-                answered = _service("service").answered(self._core, target.removeprefix(TARGET), body)
+                operation = target.removeprefix(TARGET)
+                answered = _service("service").answered(self._core, operation, body, strict=strict)
             else:
                 answered = _service("sts").answered(self._core, body, access_key)
         return answered
+
+    def session_of(self, access_key: str) -> Mapping[str, Any] | None:
+        """The ``secret``, the ``token`` and the ``arn`` of credentials that AssumeRole of this engine gave out; None for others, and expired.
+
+        Example: ``engine.session_of(credentials.access_key)``
+        """
+        with self._lock:
+            found: Mapping[str, Any] | None = _service("sts").session_of(self._core, access_key)
+        return found
 
     def serve(
         self,
@@ -233,8 +244,9 @@ class Engine:
         """
         if self._closed:
             raise ConfigError("this engine was closed")
-        served: Server = import_module("dynamorm.engine.http.server").Server(self, port, host, verify=verify, keys=keys)
-        self._servers.append(served)
+        make = import_module("dynamorm.engine.http.server").Server
+        served: Server = make(self, port, host, verify=verify, keys=keys, ended=self._servers.discard)
+        self._servers.add(served)
         return served
 
     def snapshot(self) -> Snapshot:
@@ -275,8 +287,7 @@ class Engine:
 
         Example: ``engine.close()``
         """
-        servers, self._servers = self._servers, []
-        for server in servers:
+        for server in tuple(self._servers):
             server.stop()
         with self._lock:
             if not self._closed:
@@ -289,7 +300,7 @@ class Engine:
         Example: none is needed, for every fork calls it.
         """
         self._lock = threading.RLock()
-        self._servers = []  # their threads are the parent's
+        self._servers = set()  # their threads are the parent's
         self._closed = self._closed or self._store.path is not None
 
     def __enter__(self) -> Self:

@@ -166,9 +166,9 @@ class Faults:
     """The faults of one engine. Safe to share between threads.
 
     Each method sets a fault and returns its handle. ``op`` is an operation's name on the wire or several of them (None:
-    every operation on items), ``table`` the name of a table (None: every one; PartiQL names its table in its text, so only
-    faults without a table meet it), ``share`` the share of these requests that meet the fault, from 0 to 1, ``times`` how
-    many requests at most, and ``seed`` makes the dice fall alike.
+    every operation on items), ``table`` the name of a table (None: every one; of PartiQL that which a
+    statement names), ``share`` the share of these requests that meet the fault, from 0 to 1, ``times`` how many requests at
+    most, and ``seed`` makes the dice fall alike.
 
     Of several faults the first that ends a request wins; delays add up.
 

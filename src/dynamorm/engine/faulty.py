@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.faults import UNTOUCHED, Faults, Refused, Verdict
@@ -18,6 +19,7 @@ BATCHES: Final = {"BatchGetItem": "UnprocessedKeys", "BatchWriteItem": "Unproces
 """The batches, and where their answers tell what was left."""
 
 RESULTS: Final = {"BatchGetItem": "Responses"}
+_STATEMENTS: Final = {"BatchExecuteStatement": "Statements", "ExecuteTransaction": "TransactStatements"}
 _TRANSACTIONS: Final = frozenset({"TransactGetItems", "TransactWriteItems"})
 
 
@@ -123,8 +125,27 @@ def tables_of(operation: str, body: Mapping[str, Any]) -> tuple[tuple[str, ...],
             if isinstance(part, dict)
         ]
         return tuple(dict.fromkeys(_name(part.get("TableName", "")) for part in parts)), len(parts)
+    if operation in _STATEMENTS or operation == "ExecuteStatement":
+        return _of_statements(body.get(_STATEMENTS[operation]) if operation in _STATEMENTS else [body])
     table = body.get("TableName")
     return ((_name(table),) if isinstance(table, str) else ()), 0
+
+
+def _of_statements(asked: Any) -> tuple[tuple[str, ...], int]:
+    """The tables of statements of PartiQL, and how many statements there are."""
+    entries = [entry for entry in asked if isinstance(entry, dict)] if isinstance(asked, list) else []
+    found = (_table_of(entry.get("Statement")) for entry in entries)
+    return tuple(dict.fromkeys(name for name in found if name is not None)), len(entries)
+
+
+def _table_of(statement: Any) -> str | None:
+    """The table of one statement, whose grammar is loaded with the first of them."""
+    if not isinstance(statement, str):
+        return None
+    try:
+        return _name(import_module("dynamorm.engine.partiql.grammar").parsed(statement).table)
+    except Refusal:
+        return None
 
 
 def _entries(part: Any) -> list[Any]:

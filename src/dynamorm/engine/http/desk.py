@@ -6,11 +6,13 @@ checksums too.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 import zlib
 from email.utils import formatdate
 from itertools import count
+from traceback import extract_tb
 from typing import Any, Final, Protocol
 
 from msgspec import DecodeError, json
@@ -31,7 +33,11 @@ _REASONS: Final = {
     503: b"Service Unavailable",
 }
 _HEALTHY: Final = "text/plain; charset=utf-8"
+_FAILED: Final = "The request processing has failed because of an unknown error, exception or failure."
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+_log = logging.getLogger("dynamorm")
 
 
 class Asked:
@@ -81,7 +87,7 @@ class Desk:
         self._dated: tuple[int, bytes] = (0, b"")
 
     def answer(self, asked: Asked) -> Answer:
-        """Answer a request: it raises nothing, however that is made."""
+        """Answer a request: it raises nothing, however that is made. Where the engine fails, it is logged, and answered with 500."""
         if asked.method != "POST":
             if asked.method in ("GET", "HEAD"):
                 text = f"healthy: dynamodb.{self._engine.region}.amazonaws.com "
@@ -95,7 +101,8 @@ class Desk:
             access_key = self._admit(asked, target, body)
             _check_target(target, is_form=is_form)
             delay, answered = self._carried_out(target, body, access_key)
-        except Refusal as refusal:
+        except Exception as error:  # noqa: BLE001 - or the parser that calls would take it for its own
+            refusal = error if isinstance(error, Refusal) else _failed(target, error)
             body = _xml(refusal) if is_form else refusal.body()
             return Answer(self.message(asked, refusal.status, body, content_type))
         if answered is None:
@@ -152,6 +159,14 @@ class Desk:
         if second != self._dated[0]:
             self._dated = second, formatdate(second, usegmt=True).encode()
         return self._dated[1]
+
+
+def _failed(target: str, error: Exception) -> Refusal:
+    """What a failure of the engine is answered with. It is logged without its text, which may hold values of items."""
+    place = extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}:{place.lineno}"
+    _log.error("the engine failed to answer %.100r: %s at %s", target, type(error).__name__, where)
+    return Refusal("InternalServerError", _FAILED, status=500)
 
 
 def _xml(refusal: Refusal) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -40,7 +40,9 @@ class Server:
         verify: bool = False,
         keys: Mapping[str, str] | None = None,
         listening: socket.socket | None = None,
+        ended: Callable[[Server], None] | None = None,
     ) -> None:
+        self._ended = ended
         self._desk = Desk(engine, _signatures(engine, keys, verify=verify))
         self._listening = _listening(host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
@@ -65,6 +67,8 @@ class Server:
                 self._is_stopped = True
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
+                if self._ended is not None:
+                    self._ended(self)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +108,7 @@ def _signatures(engine: Any, keys: Mapping[str, str] | None, *, verify: bool) ->
         return None
     if not keys:
         raise ConfigError("verify=True needs the keys that sign: keys={'access key id': 'secret access key'}")
-    return Signatures(keys, engine.region)
+    return Signatures(keys, engine.region, session=engine.session_of)
 
 
 def _listening(host: str, port: Any) -> socket.socket:

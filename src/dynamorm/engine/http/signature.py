@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.refusal import Refusal
 
@@ -49,13 +49,22 @@ def parts_of(headers: Headers) -> dict[str, str]:
 class Signatures:
     """Checks signatures by ``keys``: the secret of each access key id. ``now`` is the clock.
 
+    ``session`` finds the ``secret`` and the ``token`` of an access key that the token service gave out.
+
     Example: ``Signatures({"local": "local"}, region="us-east-1").check("dynamodb", headers, body)``
     """
 
-    def __init__(self, keys: Mapping[str, str], region: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, str],
+        region: str,
+        now: Callable[[], float] = time.time,
+        session: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
+    ) -> None:
         self._keys = keys
         self._region = region
         self._now = now
+        self._session = session
 
     def check(self, service: str, headers: Headers, body: bytes, *, path: str = "/", query: str = "") -> None:
         """Raise Refusal for a POST that is not signed with a key that is known, for this service and Region, about now."""
@@ -65,9 +74,7 @@ class Signatures:
             raise _incomplete(
                 "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term"
             )
-        secret = self._keys.get(key_id)
-        if secret is None:
-            raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+        secret = self._secret(key_id, headers)
         date, region, of_service, term = scope
         stamp = self._stamp(headers)
         if (region, of_service, term) != (self._region, service, "aws4_request"):
@@ -84,11 +91,23 @@ class Signatures:
         key = f"AWS4{secret}".encode()
         for part in (*scope, text):
             key = hmac.digest(key, part.encode(), "sha256")
-        if not hmac.compare_digest(key.hex(), parts["Signature"]):
+        if not hmac.compare_digest(key.hex().encode(), parts["Signature"].encode(errors="replace")):
             raise _invalid(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
                 " and signing method. Consult the service documentation for details."
             )
+
+    def _secret(self, key_id: str, headers: Headers) -> str:
+        """The secret of an access key. Raises: Refusal for one that is not known, is expired, or comes without its token."""
+        secret = self._keys.get(key_id)
+        if secret is not None:
+            return secret
+        session = self._session(key_id)
+        token = value_of(headers, "x-amz-security-token") or ""
+        if session is None or not hmac.compare_digest(session["token"].encode(), token.encode(errors="replace")):
+            raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+        found: str = session["secret"]
+        return found
 
     def _stamp(self, headers: Headers) -> str:
         """When it was signed, as X-Amz-Date says. Raises: Refusal."""

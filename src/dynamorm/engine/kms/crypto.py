@@ -18,7 +18,6 @@ Answer = dict[str, Any]
 
 MAX_PLAIN: Final = 4096
 MAX_BLOB: Final = 6144
-MAX_RANDOM: Final = 1024
 _SIZES: Final = {"AES_256": 32, "AES_128": 16}
 _ALGORITHM: Final = "SYMMETRIC_DEFAULT"
 

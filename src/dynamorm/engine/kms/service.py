@@ -10,6 +10,7 @@ from dynamorm.engine.core import Core
 from dynamorm.engine.kms import TARGET, aliases, control, crypto
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.requests import reader
+from dynamorm.engine.shapes.strict import refuse_duplicates
 
 OPERATIONS: Final[dict[str, Callable[[Core, dict[str, Any]], dict[str, Any]]]] = {
     "CancelKeyDeletion": control.cancel_deletion,
@@ -37,12 +38,17 @@ OPERATIONS: Final[dict[str, Callable[[Core, dict[str, Any]], dict[str, Any]]]] =
 }
 
 
-def answered(core: Core, operation: str, body: bytes) -> tuple[int, bytes]:
-    """The status and the body that answer a request. It never raises for one, however it is made."""
+def answered(core: Core, operation: str, body: bytes, *, strict: bool = False) -> tuple[int, bytes]:
+    """The status and the body that answer a request. It never raises for one, however it is made.
+
+    ``strict``: members that come twice are refused, too.
+    """
     work = OPERATIONS.get(operation)
     try:
         if work is None:
             return 400, _error(Refusal("UnknownOperationException", f"this engine's KMS has no {operation[:64]}"))
+        if strict:
+            refuse_duplicates(body)
         return 200, encode(work(core, reader(TARGET + operation)(body)))
     except Refusal as refusal:
         return refusal.status, _error(refusal)

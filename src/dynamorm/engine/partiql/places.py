@@ -99,7 +99,9 @@ def looked(bound: Bound, names: KeyNames) -> Looked:
     if not many:
         return Looked([range_of(tests, names)], _together(rest))
     name = many[0]
-    if len(many) > 1 or len(tests[name].values) > MAX_PARTITIONS:
+    if len(many) > 1:
+        raise invalid("IN may be asked of one attribute of a partition key; the others are compared by =")
+    if len(tests[name].values) > MAX_PARTITIONS:
         raise invalid(f"IN names {MAX_PARTITIONS} partitions at most")
     ranges = [range_of({**tests, name: KeyTest("=", (value,))}, names) for value in tests[name].values]
     return Looked(sorted({one.low: one for one in ranges}.values(), key=lambda one: one.low), _together(rest))

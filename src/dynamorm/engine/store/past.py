@@ -63,7 +63,7 @@ class Past:
         return sorted(key for of, key in self._rows if of == number and low <= key < high)
 
     def _drawn(self) -> float:
-        """For one item: 0 as often as not."""
+        """How old what is read may be, in seconds: 0 in half of the cases, else up to ``staleness``."""
         dice = self._dice
         return dice.random() * self._staleness if dice.random() < 0.5 else 0.0
 
