@@ -27,6 +27,7 @@ from dynamorm.errors import (
     AuditChainBroken,
     ConfigError,
     KeyUnavailable,
+    Outcome,
     ValidationError,
 )
 from dynamorm.plugins import EncryptionPlugin, Tenancy, Undecryptable
@@ -284,6 +285,35 @@ def test_a_key_that_is_disabled_hinders_no_delete(opened, Card, plugged):
         ("baseline", Sealed(1, None)),
         ("delete", None),
     ]
+    assert db.audit.verify(Card, "a").ok
+
+
+def test_a_key_that_cannot_be_had_now_writes_nothing(opened, Card, plugged):
+    """Neither a baseline nor a record says that a value is lost, for its key may be there a moment later."""
+    provider = Provider()
+    unaudited = plugged(EncryptionPlugin(provider))
+    unaudited.tables.ensure(Card)
+    for name in ("a", "b"):
+        unaudited.create(Card(id=name, number=PAN, name=NAME))
+    left = [0]
+
+    def once(what):
+        if left[0]:
+            left[0] -= 1
+            raise KeyUnavailable("the service of keys does not answer")
+
+    provider.fails = once
+    for act in (lambda db: db.update(Card, "a", Card.amount.add(1)), lambda db: db.delete(Card, "b")):
+        db = opened(Card, provider, log=AuditLog(audit_key=KEY))
+        left[0] = 1
+        with pytest.raises(KeyUnavailable) as caught:
+            act(db)
+        assert (caught.value.retryable, caught.value.outcome) == (True, Outcome.NOT_APPLIED)
+        act(db)
+    for name in ("a", "b"):
+        assert told(db.audit.history(Card, name, reveal=True))[0] == (
+            "baseline", {"amount": (None, 0), "number": (None, PAN), "name": (None, NAME)}
+        )  # fmt: skip
     assert db.audit.verify(Card, "a").ok
 
 

@@ -167,3 +167,59 @@ def test_a_lost_key_is_marked_and_one_that_does_not_answer_is_not(plugged, key):
     assert isinstance(found.number.error, KeyDisabled)
     provider.fails = lambda what: None
     assert opened().get(Kept, key).number == "1"
+
+
+def test_one_call_that_fails_marks_nothing(plugged, key):
+    """Neither at once, nor for those who read on and on: what is not known is no fact."""
+    provider = Provider()
+    plugged(EncryptionPlugin(provider)).view(tenant=key).create(Kept(token=key, number="1"))
+    db = plugged(EncryptionPlugin(provider)).view(tenant=key)
+    left = [1]
+
+    def once(what):
+        if left.pop():
+            left.append(0)
+            raise KeyUnavailable("the service of keys does not answer")
+        left.append(0)
+
+    provider.fails = once
+    with pytest.raises(KeyUnavailable) as caught:
+        db.get(Kept, key)
+    assert caught.value.retryable
+    for _ in range(5):
+        assert db.get(Kept, key).number == "1"
+
+
+@pytest.mark.parametrize("ring", ["pii", "subject"])
+def test_who_reads_on_and_on_does_not_prolong_an_error(plugged, key, ring):
+    provider, clock = Provider(), Clock()
+    first = plugged(EncryptionPlugin(provider)).view(tenant=key)
+    model = Kept if ring == "pii" else KeptOfSubject
+    first.create(model(token=key, number="1"))
+    plugin = EncryptionPlugin(provider)
+    plugin.keys.clock = clock
+    db = plugged(plugin).view(tenant=key)
+
+    def denied(what):
+        raise KeyDisabled("disabled for a while")
+
+    provider.fails = denied
+    assert isinstance(db.get(model, key).number.error, KeyDisabled)
+    provider.fails = lambda what: None
+    for _ in range(8):  # each read within the moment for which the error of the one before holds
+        clock.now += 0.75
+        found = db.get(model, key).number
+    assert found == "1"
+
+
+class KeptOfSubject(Model, table="mark-cards"):
+    token: Attr[str] = partition_key()
+    number: Attr[str | None] = attr(Encrypted("kept", on_decrypt_error="mark", subject="token"), default=None)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now

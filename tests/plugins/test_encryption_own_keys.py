@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from dynamorm import DB, Attr, Encrypted, Model, Presets, attr, partition_key, version
+from dynamorm import DB, Attr, Encrypted, Model, Presets, attr, partition_key, sort_key, version
 from dynamorm.errors import ConditionFailed, Outcome, TransactionCancelled, ValidationError
 from dynamorm.plugin import key_part
 from dynamorm.plugins import EncryptionPlugin
@@ -38,8 +38,19 @@ class RawScale(Model, table="crypt-scales"):
     weight: Attr[Decimal] = partition_key()
 
 
+class RawBox(Model, table="crypt-boxes"):
+    id: Attr[bytes] = partition_key()
+    place: Attr[bytes] = sort_key()
+
+
 class RawSealed(Model, table="crypt-sealed-keys"):
     id: Attr[str] = partition_key()
+
+
+class Box(Model, table="crypt-boxes"):
+    id: Attr[bytes] = partition_key()
+    place: Attr[bytes] = sort_key()
+    inside: Attr[str | None] = attr(Encrypted("pii"), default=None)
 
 
 class Scale(Model, table="crypt-scales"):
@@ -57,7 +68,7 @@ class Sealed(Model, table="crypt-sealed-keys"):
 @pytest.fixture(scope="module")
 def made(engine, prefix):
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as db:
-        for model in (RawCard, RawBeast, RawScale, RawSealed, Records):
+        for model in (RawCard, RawBeast, RawBox, RawScale, RawSealed, Records):
             db.tables.create(model)
     return prefix
 
@@ -88,6 +99,59 @@ def test_no_verb_writes_a_record_of_a_key(db, key, write, text):
     with pytest.raises(ValidationError, match="~K#"), db.transaction() as tx:
         tx.delete(Card, text)
     assert db.get(Card, key).number == "1"
+
+
+@pytest.mark.parametrize("model", [Box, RawBox])
+def test_no_verb_writes_a_record_whose_key_is_bytes(db, plugged, key, model):
+    """However the key is stored, and whatever class of the table is used."""
+    own = (key.encode(), b"1")
+    db.create(Box(id=own[0], place=own[1], inside="1"))
+    records = [(one.id, one.place) for one in _plain(db).model(RawBox).allow_scan().all() if is_record(one.id)]
+    assert {place[:2] for _, place in records} == {b"AC", b"V#"}
+    for at in records:
+        for write in (
+            lambda at=at: db.put(model(id=at[0], place=at[1])),
+            lambda at=at: db.create(model(id=at[0], place=at[1])),
+            lambda at=at: db.delete(model, *at),
+            lambda at=at: db.batch_write(puts=[model(id=at[0], place=at[1])]),
+            lambda at=at: db.batch_write(deletes=[(model, *at)]),
+        ):
+            with pytest.raises(ValidationError, match="~K#") as caught:
+                write()
+            assert caught.value.outcome is Outcome.NOT_APPLIED
+        with pytest.raises(ValidationError, match="~K#"), db.transaction() as tx:
+            tx.delete(model, *at)
+    other = plugged(EncryptionPlugin(db.inner.plugins[0].provider))
+    assert other.get(Box, *own).inside == "1"
+    db.delete(model, *own)
+    assert db.get(Box, *own) is None
+
+
+@pytest.mark.parametrize("write", [
+    lambda db, at: db.put(RawSealed(id=at)),
+    lambda db, at: db.create(RawSealed(id=at)),
+    lambda db, at: db.delete(RawSealed, at),
+    lambda db, at: db.batch_write(puts=[RawSealed(id=at)]),
+    lambda db, at: db.batch_write(deletes=[(RawSealed, at)]),
+    lambda db, at: db.model(RawSealed).where(RawSealed.id == at).delete_all(confirm=True),
+])  # fmt: skip
+def test_a_class_that_only_names_the_table_writes_no_record(db, plugged, key, write):
+    db.create(Sealed(id=key, pin="1"))
+    records = [one.id for one in _plain(db).model(RawSealed).allow_scan().all() if is_record(one.id)]
+    assert len(records) > 1
+    for at in records:
+        with pytest.raises(ValidationError, match="~K#"):
+            write(db, at)
+    assert plugged(EncryptionPlugin(db.inner.plugins[0].provider)).get(Sealed, key).pin == "1"
+    db.delete(RawSealed, key)
+
+
+def test_a_table_of_records_alone_is_written_by_nobody(plugged, key):
+    db = plugged(EncryptionPlugin(PROVIDER))
+    db.create(Card(token=key, number="1"))
+    with pytest.raises(ValidationError, match="~K#"):
+        db.delete(Records, "~K#pci", "ACTIVE")
+    assert plugged(EncryptionPlugin(PROVIDER)).get(Card, key).number == "1"
 
 
 def test_the_base_of_a_family_shows_no_records(db, key):

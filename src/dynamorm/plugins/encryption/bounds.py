@@ -33,6 +33,10 @@ class Remembered(Generic[K, T]):
                 entries.pop(next(iter(entries)), None)
         entries[key] = now + seconds, value
 
+    def drop_one(self, key: K) -> None:
+        """Forget one key."""
+        self._entries.pop(key, None)
+
     def drop(self, test: Callable[[K], bool]) -> None:
         """Forget the keys for which the test is true."""
         for key in tuple(self._entries):
@@ -41,6 +45,26 @@ class Remembered(Generic[K, T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class Findings(Remembered[K, T]):
+    """What was found in places, each for a moment, and an error not for longer however often it is found here again."""
+
+    def __init__(self, most: int, clock: Callable[[], float], moment: float) -> None:
+        super().__init__(most, clock)
+        self._moment = moment
+        self._errors: Remembered[K, bool] = Remembered(most, clock)
+
+    def hold(self, key: K, found: T) -> None:
+        """Let what was found be the answer for a moment."""
+        if isinstance(found, Exception) and self._errors.get(key) is None:
+            self._errors.put(key, True, self._moment / 2)
+        self.put(key, found, self._moment)
+
+    def doubt(self, key: K) -> None:
+        """Forget an error that was found half a moment ago, or before: so it is looked for anew."""
+        if self._errors.get(key) is None and isinstance(self.get(key), Exception):
+            self.drop_one(key)
 
 
 class Allowance:

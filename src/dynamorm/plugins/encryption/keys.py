@@ -14,7 +14,7 @@ from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, PoolTi
 from dynamorm.log import logger
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
-from .bounds import Allowance, Remembered
+from .bounds import Allowance, Findings, Remembered
 from .envelope import BranchKey, framed
 from .keyring import Keyring, copying, using
 from .records import Ring
@@ -73,7 +73,7 @@ class Keys:
         # By ring and version, or by ring and the name of a subject.
         self._versions: dict[tuple[Ring, bytes | str], Opened] = {}
         now = self._now
-        self._held: Remembered[Any, Opened | EncryptionError] = Remembered(MANY, now)
+        self._held: Findings[Any, Opened | EncryptionError] = Findings(MANY, now, MOMENT)
         self._unknown: Remembered[Any, bool] = Remembered(MANY, now)
         self._failed: Remembered[Any, tuple[float, EncryptionError]] = Remembered(MANY, now)
         self._asked: Remembered[Ring, bool] = Remembered(MANY, now)
@@ -152,7 +152,11 @@ class Keys:
 
     def hold(self, place: Any, found: Opened | EncryptionError) -> None:
         """Let what was found in a place be the answer for a moment, whatever becomes of it: for who has fetched it."""
-        self._held.put(place, found, MOMENT)
+        self._held.hold(place, found)
+
+    def doubt(self, place: Any) -> None:
+        """Let go of an error that was found in a place a while ago: who reads on and on asks again, and does not prolong it."""
+        self._held.doubt(place)
 
     def _of_the_moment(self, place: Any, *, make: bool = False) -> Opened | None:
         """A key that was fetched a moment ago, though it is kept no more. Raises: what was found in its place, unless it is made."""
@@ -241,7 +245,7 @@ class Keys:
                     self._failed.put(place, (self.clock(), disabled), FAILED)
                     raise
                 else:
-                    self._failed.drop(lambda one: one == place)
+                    self._failed.drop_one(place)
         except PoolTimeout as error:
             raise KeyUnavailable(f"a key was waited for longer than {PATIENCE:g} s") from error
 
@@ -306,11 +310,17 @@ class Keys:
         rings = self._allowance(RINGS)
         known = self._lists.get(ring) is not None
         if not listed:
-            if self._asked.get(ring) or (not known and rings.is_used_up):
+            if self._asked.get(ring):
                 self._unknown.put((ring, version), True, FAILED)
                 raise unavailable(ring, version)
+            if not known and rings.is_used_up:  # nobody has looked, so nothing is known of it
+                raise KeyUnavailable(f"keys of rings such as {ring.name} were looked for in vain too often: later")
             self._asked.put(ring, True, 1.0)
-        branch, versions = yield from self.keyring.version(ring, version)
+        try:
+            branch, versions = yield from self.keyring.version(ring, version)
+        except BaseException:
+            self._asked.drop_one(ring)  # nobody knows what was asked for
+            raise
         if versions:
             self._lists.put(ring, versions, LISTED)
         elif branch is None and not known:
@@ -319,7 +329,7 @@ class Keys:
             self._unknown.put((ring, version), True, UNKNOWN)
             raise unavailable(ring, version)
         if not listed:
-            self._asked.drop(lambda one: one == ring)  # it was none that somebody has made up
+            self._asked.drop_one(ring)  # it was none that somebody has made up
         self._keep(ring, version, branch)
 
     def _keep(self, ring: Ring, version: bytes, branch: bytes, subject: str | None = None) -> Opened:
@@ -382,6 +392,14 @@ class Need(NamedTuple):
         if self.is_subject:
             return keys.subject(self.ring, self.what, make=False)
         return keys.of_version(self.ring, self.what)
+
+    def doubt(self, keys: Keys) -> None:
+        """Let go of an error that was found a while ago: see `Keys.doubt`."""
+        if not self.is_subject:
+            keys.doubt(self.ring if self.what is None else (self.ring, self.what))
+        elif self.what is not None:
+            with suppress(KeyDisabled, KeyUnavailable, NotReady):  # then no name is known by which one could be held
+                keys.doubt((self.ring, keys.name_of_subject(self.ring, self.what)))
 
     def hold(self, keys: Keys, found: Opened | EncryptionError) -> None:
         """Let what was found be the answer for a moment."""

@@ -17,7 +17,7 @@ from .keyring import Keyring
 from .keys import Keys
 from .options import Encrypted, is_encrypted, is_protected
 from .provider import KeyProvider
-from .records import NoRecords, OwnKeys, is_record, shares_records
+from .records import NoRecords, OwnKeys, is_record, may_write_records, shares_records
 from .rewriting.rotation import KeyActions
 from .seal import ItemSeal
 from .secret import Ephemeral
@@ -126,7 +126,12 @@ class EncryptionPlugin(OfOneProcess):
 
     def write_rule(self, schema: Any) -> WriteRule | None:
         """See `dynamorm.plugin`."""
-        return OwnKeys(schema) if shares_records(schema) else None
+        return OwnKeys(schema) if may_write_records(schema, self._tables()) else None
+
+    def _tables(self) -> set[str]:
+        """The tables that hold records of keys, as far as that is known: that of the provider, and those of the models in use."""
+        of_provider = self.provider.keyring_table
+        return {field.table for field in self.all_fields()} | ({of_provider} if of_provider is not None else set())
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""
@@ -228,6 +233,7 @@ class Opening(ReadRule):
                 needs.setdefault(need, True)  # the check tells what it means where a key is gone
         keys, found = self._plugin.keys, {}
         for need, marks in needs.items():
+            need.doubt(keys)
             found[need] = yield from _obtained(keys, need, marks=marks)
         for need, one in found.items():  # an answer may need more keys than are kept, and for longer
             need.hold(keys, one)

@@ -5,13 +5,13 @@ Nobody else writes under their keys, and no class of the table shows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.json import decode
 
 from dynamorm import Attr, Model, attr, partition_key, schema_of, sort_key, version
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import ConfigError, InvalidUse, PartialItem, ValidationError
 from dynamorm.plugin import ReadRule, WriteRule, family_of
 
 from .options import is_protected
@@ -146,9 +146,32 @@ def is_record(value: Any) -> bool:
 
 def shares_records(schema: Any) -> bool:
     """Whether the table of a model may hold records of keys: it, or a class of its family, has protected fields."""
-    return schema.key is not None and any(
-        is_protected(field) for cls in family_of(schema.model) for field in schema_of(cls).fields.values()
+    return schema.key is not None and any(_protects(cls, schema.table) for cls in family_of(schema.model))
+
+
+def may_write_records(schema: Any, tables: Collection[str]) -> bool:
+    """Whether a class other than that of the records stores into a table that may hold some.
+
+    That is one of ``tables``, or one for which any class has protected fields.
+    """
+    if schema.key is None or schema.model in _models.values():
+        return False
+    return (
+        schema.table in tables or shares_records(schema) or any(_protects(cls, schema.table) for cls in _classes(Model))
     )
+
+
+def _protects(cls: type[Any], table: str) -> bool:
+    try:
+        schema = schema_of(cls)
+    except (InvalidUse, PartialItem):
+        return False
+    return schema.table == table and any(map(is_protected, schema.fields.values()))
+
+
+def _classes(root: type[Any]) -> list[type[Any]]:
+    below: list[type[Any]] = type.__subclasses__(root)
+    return [cls for one in below for cls in (one, *_classes(one))]
 
 
 class OwnKeys(WriteRule):
@@ -162,7 +185,9 @@ class OwnKeys(WriteRule):
 
     def contribute(self, draft: WriteDraft) -> None:
         """See `dynamorm.plugin.WriteRule`. Raises: ValidationError."""
-        if b"~K#" not in draft.key:
+        if (
+            b"~K#" not in draft.key and b'{"B":' not in draft.key
+        ):  # bytes are written as base64, which shows nothing of them
             return
         wire = decode(draft.key).get(self._partition.stored)
         if is_record(text_of(wire)):

@@ -16,7 +16,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable
 from dynamorm.plugin import NotReady
 
-from .bounds import Remembered
+from .bounds import Findings
 from .envelope import Envelopes, tampered
 from .keyring import checked_key
 from .keys import MANY, MOMENT, Keys
@@ -44,7 +44,7 @@ class V1:
         self._keys = keys
         self._envelopes = envelopes
         self._opened: dict[bytes, tuple[bytes, float]] = {}
-        self._held: Remembered[bytes, bytes | EncryptionError] = Remembered(MANY, lambda: keys.clock())  # noqa: PLW0108 - it may be another one later
+        self._held: Findings[bytes, bytes | EncryptionError] = Findings(MANY, lambda: keys.clock(), MOMENT)  # noqa: PLW0108 - it may be another one later
         self._own: tuple[bytes, bytes, float] | None = None
 
     def seal(self, attribute: str, prefix: str, wire: dict[str, Any], *, nonce: bytes = b"") -> dict[str, Any]:
@@ -82,7 +82,11 @@ class V1:
 
     def hold(self, edk: bytes, found: bytes | EncryptionError) -> None:
         """Let what was found be the answer for a moment."""
-        self._held.put(edk, found, MOMENT)
+        self._held.hold(edk, found)
+
+    def doubt(self, edk: bytes) -> None:
+        """Let go of an error that was found a while ago."""
+        self._held.doubt(edk)
 
     def _fetch(self, edk: bytes) -> Flow[None]:
         provider = self._keys.keyring.provider
@@ -112,6 +116,11 @@ class V1Need(NamedTuple):
         """The data key. Raises: NotReady, KeyUnavailable, KeyDisabled."""
         del keys
         return self.v1.key_of(self.edk)
+
+    def doubt(self, keys: Keys) -> None:
+        """See `V1.doubt`."""
+        del keys
+        self.v1.doubt(self.edk)
 
     def hold(self, keys: Keys, found: bytes | EncryptionError) -> None:
         """See `V1.hold`."""

@@ -21,7 +21,7 @@ from ..manifests import create_row
 from ..option import Change
 from ..records import LATEST, day_of, sealed
 from ..values import Sealed, plain
-from .writing import MOST, lasts, purpose
+from .writing import MOST, is_final, purpose
 
 if TYPE_CHECKING:
     from ..history import AuditRecord
@@ -116,13 +116,13 @@ def _unless_gone(ask: Callable[[], T]) -> Flow[T | None]:
         except NotReady as waiting:
             missing = waiting
         except EncryptionError as error:
-            if not lasts(error):
+            if not is_final(error):
                 raise
             return None
         try:
             yield from missing.flow()
         except EncryptionError as error:
-            if not lasts(error):
+            if not is_final(error):
                 raise
             return None
     return None

@@ -28,9 +28,9 @@ def purpose(n: int) -> bytes:
     return joined(b"audit", n.to_bytes(8, "big"))
 
 
-def lasts(error: EncryptionError) -> bool:
-    """Whether a value cannot be opened for good; else a provider does not answer now."""
-    return not isinstance(error, KeyUnavailable) or error.version is not None
+def is_final(error: EncryptionError) -> bool:
+    """Whether a value can be opened no more: its key is disabled or destroyed, or it is none. A key that is not found may be found later."""
+    return not isinstance(error, KeyUnavailable)
 
 
 class Values:
@@ -99,7 +99,7 @@ class Values:
         return self._unless_gone(f"sealing {stored}", lambda: plan.hook.elsewhere(value, place, purpose(n)))
 
     def _value(self, stored: str, wire: Any) -> Any:
-        """A value before it has the form in which it is stored; None where it can be opened no more."""
+        """A value before it has the form in which it is stored; None where it can be opened no more. Raises: KeyUnavailable."""
         plan = self._plans[stored]
         if plan.waits(wire):
             value: Any = plan.before(wire, None)  # it waits for its place
@@ -109,7 +109,12 @@ class Values:
                 place = self._place(after=False)
                 self._opened[name] = self._unless_gone(name, lambda: plan.before(wire, place))
             value = self._opened[name]
-        return None if isinstance(value, Unread) else value
+        if not isinstance(value, Unread):
+            return value
+        why = getattr(value, "error", None)
+        if isinstance(why, KeyUnavailable):
+            raise why
+        return None
 
     def _unless_gone(self, what: str, ask: Callable[[], T]) -> T | None:
         """What a function gives; None where that needs a key that is gone. Raises: NotReady, KeyUnavailable."""
@@ -120,7 +125,7 @@ class Values:
             except NotReady as waiting:
                 missing = waiting
             except EncryptionError as error:
-                if not lasts(error):
+                if not is_final(error):
                     raise
                 return None
             if self._fetched(f"{missing.name} ({what}, {tried})", missing):
@@ -135,7 +140,7 @@ class Values:
             try:
                 yield from missing.flow()
             except EncryptionError as error:
-                if not lasts(error):
+                if not is_final(error):
                     raise
                 return True
             return False
