@@ -19,7 +19,7 @@ from typing import Any
 
 from dynamorm import DB, Attr, Config, Model, Presets, attr, partition_key, sort_key
 from dynamorm.engine import Engine
-from dynamorm.testing import EmbeddedEngine
+from dynamorm.testing import Ministack
 
 BOUNDS = {"get": 85.0, "put": 95.0, "query of 100": 425.0, "transaction of 10": 270.0}
 """Microseconds that the engine may take of a verb."""
@@ -131,7 +131,7 @@ def _with_child(pid: int) -> Callable[[], float]:
 def beside_ministack() -> dict[str, float]:
     """Microseconds by verb of the library on ministack, 1,000 items."""
     with (
-        EmbeddedEngine(services=("dynamodb",)) as engine,
+        Ministack(services=("dynamodb",)) as engine,
         DB(Presets.local_development(endpoint=engine.endpoint)) as db,
     ):
         db.tables.create(Payment)

@@ -17,7 +17,7 @@ from benchmarks import payload, sample
 from benchmarks.child import ROOT, Worker
 from benchmarks.work import BY_NAME
 from dynamorm.errors import ConfigError
-from dynamorm.testing import DynamoDBLocal, EmbeddedEngine
+from dynamorm.testing import DynamoDBLocal, Ministack
 
 LIBRARIES = ("dynamorm", "dynamorm-async", "boto3")
 WORKS = ("get", "put")
@@ -79,7 +79,7 @@ def measure(
     libraries = [library for library in LIBRARIES if library in libraries]
     found: PerSecond = {}
     left_out: dict[str, str] = {}
-    engines = {"the embedded engine": lambda: EmbeddedEngine(services=("dynamodb",)), "DynamoDB Local": _local}
+    engines = {"the embedded engine": lambda: Ministack(services=("dynamodb",)), "DynamoDB Local": _local}
     for title, start in engines.items() if libraries else ():
         tell(title)
         try:

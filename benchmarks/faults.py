@@ -25,7 +25,7 @@ from benchmarks import payload, sample
 from benchmarks.child import Worker
 from benchmarks.engines import Direct
 from benchmarks.libraries import BY_NAME
-from dynamorm.testing import Answer, EmbeddedEngine, EngineBackend, FaultServer, Request, answers
+from dynamorm.testing import Answer, EngineBackend, FaultServer, Ministack, Request, answers
 
 TRIALS = 3
 """Of each kind, by each library. What they do is the same each time; a different outcome would show."""
@@ -155,7 +155,7 @@ def measure(libraries: list[str], *, tell: Callable[[str], None], pythons: dict[
     plan = trials(libraries)
     spoiler = Spoiler(plan)
     tell("all libraries at the same time")
-    with EmbeddedEngine(services=("dynamodb",)) as process:
+    with Ministack(services=("dynamodb",)) as process:
         engine = Direct(process.endpoint)
         engine.create_tables()
         for trial in plan.values():

@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.memory import status
 from dynamorm import DB, Attr, HighThroughput, Model, Presets, attr, gsi, partition_key, sort_key
-from dynamorm.testing.engines import DynamoDBLocal, EmbeddedEngine
+from dynamorm.testing.engines import DynamoDBLocal, Ministack
 
 ALL = 336_776
 """Flights in the data set."""
@@ -222,7 +222,7 @@ def main() -> None:
     with ExitStack() as stack:
         endpoint = asked.endpoint
         if endpoint is None:
-            engine = EmbeddedEngine() if asked.engine == "embedded" else DynamoDBLocal()
+            engine = Ministack() if asked.engine == "embedded" else DynamoDBLocal()
             endpoint = stack.enter_context(engine).endpoint
         results = {
             "engine": {"embedded": "the embedded engine", "local": "DynamoDB Local"}[asked.engine],

@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from dynamorm import Presets
 from dynamorm.engine.shared import SharedEngine
-from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
+from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, Ministack
 
 from .support.faces import FACES, Face
 
@@ -32,7 +32,7 @@ def engine() -> Iterator[Any]:
     """The engine under test, one for the whole run; its ``endpoint`` is reached from child processes too."""
     make: Callable[[], Any] = {
         "memory": SharedEngine,
-        "ministack": EmbeddedEngine,
+        "ministack": Ministack,
         "local": lambda: DynamoDBLocal(jvm=SHORT_RUN),
     }[ENGINE]
     with make() as running:
@@ -110,7 +110,7 @@ MANY = 4
 def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test with many cases, run a share: what this run leaves out, another one of the gate takes.
 
-    DynamoDB Local takes all cases of the tests on an engine, and the embedded engine a sixth of them, one at least; so it
+    DynamoDB Local takes all cases of the tests on an engine, and ministack a sixth of them, one at least; so it
     is with the marker `wide`, of which each version of Python takes another third. Of the fault tests, which need no
     engine, Python 3.11 takes a third, and the newer ones the rest. ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """

@@ -14,6 +14,16 @@ from urllib.parse import urlsplit
 
 from dynamorm import Config, KMSProvider, LocalKeyProvider, Presets
 from dynamorm.engine import Engine
+from dynamorm.errors import ConfigError
+
+_NEEDED = {
+    "PAYMENTS_KMS_KEY": "the id, ARN or alias of a key of KMS",
+    "PAYMENTS_AUDIT_KEY": "32 random bytes as 64 hexadecimal digits",
+    "PAYMENTS_ACQUIRER_SECRETS": "what the acquirer signs its webhooks with; two, with a space between them, while one is replaced",
+    "PAYMENTS_URL": "where the service is reached",
+    "DYNAMORM_CURSOR_KEY": "a secret of 32 bytes, in base64",
+    "DYNAMORM_IDEMPOTENCY_KEY": "another one",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +86,14 @@ def local(
 
 
 def production(environ: Mapping[str, str]) -> Settings:
-    """Settings of a process on AWS: ``PAYMENTS_KMS_KEY``, ``PAYMENTS_AUDIT_KEY`` (hex), ``PAYMENTS_ACQUIRER_SECRETS``.
+    """Settings of a process on AWS: ``PAYMENTS_KMS_KEY``, ``PAYMENTS_AUDIT_KEY`` (hex), ``PAYMENTS_ACQUIRER_SECRETS``, ``PAYMENTS_URL``.
 
     The rest is of the library: ``AWS_REGION``, ``DYNAMORM_CURSOR_KEY``, ``DYNAMORM_IDEMPOTENCY_KEY``, ``DYNAMORM_LICENSE``. Raises:
-    KeyError, ConfigError.
+    ConfigError.
     """
+    missing = [f"{name} ({what})" for name, what in _NEEDED.items() if not environ.get(name)]
+    if missing:
+        raise ConfigError(f"production needs these variables of the environment: set {', '.join(missing)}")
     key_id = environ["PAYMENTS_KMS_KEY"]
     return Settings(
         config=Presets.production(

@@ -80,12 +80,10 @@ class Session(Context):
         self._copies: WeakSet[Session] = WeakSet()  # for views and streams: a plugin that comes late comes to them, too
         self._plugins: tuple[Any, ...] = ()
         self._spares_tokens = False
-        self._asks: tuple[str, Any] | None = (
-            None  # of a view with credentials of its own: who gives them, and the function
-        )
-        self.ways: Any = (
-            None  # `dynamorm.ops.calls.own_credentials.OwnWays`, given by the face where plugins give credentials
-        )
+        # Of a view with credentials of its own: who gives them, and the function.
+        self._asks: tuple[str, Any] | None = None
+        # `dynamorm.ops.calls.own_credentials.OwnWays`, given by the face where plugins give credentials.
+        self.ways: Any = None
         # By the scope that plugins give a verb; kept by `dynamorm.faces.following`.
         self.followed: dict[Any, Session] = {}
         self.stand_in(None)  # until the face gives them

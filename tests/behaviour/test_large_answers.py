@@ -44,7 +44,7 @@ def test_a_batch_of_35_blobs_of_390_kb_is_read(patient):
     assert all(one.data == data for one in found)
 
 
-@pytest.mark.local  # the embedded engine takes a second for each item, on each face
+@pytest.mark.local  # ministack takes a second for each item, on each face
 def test_seven_items_of_190_000_booleans_are_read_at_one_moment(patient):
     flags = [number % 3 == 0 for number in range(190_000)]
     for number in range(7):

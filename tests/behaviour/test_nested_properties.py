@@ -1,6 +1,6 @@
 """A save changes only what the user changed: the stored difference is that change, the version and the token.
 
-``make test`` runs some examples on the embedded engine and ``make test-local`` more on DynamoDB Local.
+``make test`` runs some examples on ministack and ``make test-local`` more on DynamoDB Local.
 """
 
 import dataclasses

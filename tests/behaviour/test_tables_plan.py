@@ -367,7 +367,7 @@ def test_maximum_and_warm_throughput(db):
     db.tables.create(Indexed)
     plan = db.tables.plan(Indexed, settings=settings)
     assert kinds(plan) == ["index throughput", "index throughput", "throughput", "throughput"]
-    # The embedded engine ignores the table's warm throughput, and any change of an index's numbers.
+    # Ministack ignores the table's warm throughput, and any change of an index's numbers.
     db.tables.delete(Indexed)
     settings = TableSettings(max_throughput=Throughput(100, 50), indexes=settings.indexes)
     db.tables.create(Narrow, settings=TableSettings(indexes=settings.indexes))
@@ -414,7 +414,7 @@ def test_recovery_and_tags(db):
     assert db.tables.apply(plan) == ()
 
 
-@pytest.mark.skipif(ENGINE != "local", reason="the embedded engine has tags and point-in-time recovery")
+@pytest.mark.skipif(ENGINE != "local", reason="ministack has tags and point-in-time recovery")
 def test_what_an_engine_does_not_tell_is_a_problem(db):
     db.tables.create(Plain)
     plan = db.tables.plan(Plain, settings=TableSettings(point_in_time_recovery=True, tags={"a": "b"}))

@@ -132,7 +132,7 @@ def test_what_the_engine_keeps_of_the_other_settings(db):
     assert live.tags == {"team": "pay"}
 
 
-@pytest.mark.skipif(ENGINE != "local", reason="the embedded engine has tags")
+@pytest.mark.skipif(ENGINE != "local", reason="ministack has tags")
 @pytest.mark.parametrize("way", ["create", "ensure", "apply"])
 def test_tags_that_an_engine_takes_and_forgets_are_named(db, way):
     settings = TableSettings(tags={"team": "pay"})
@@ -147,7 +147,7 @@ def test_tags_that_an_engine_takes_and_forgets_are_named(db, way):
     assert db.tables.ensure(Bare, settings=settings, skip_unavailable=True).status == "ACTIVE"
 
 
-@pytest.mark.skipif(ENGINE != "local", reason="the embedded engine has point-in-time recovery")
+@pytest.mark.skipif(ENGINE != "local", reason="ministack has point-in-time recovery")
 def test_what_an_engine_lacks_is_named_or_passed_over(db):
     settings = TableSettings(point_in_time_recovery=True)
     with pytest.raises(ClientError, match="skip_unavailable"):

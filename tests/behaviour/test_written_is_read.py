@@ -1,6 +1,6 @@
 """What was written is what is read: every type, with every option, by every verb and every read, or it is refused before the wire.
 
-``make test`` runs some examples on the embedded engine and ``make test-local`` more on DynamoDB Local.
+``make test`` runs some examples on ministack and ``make test-local`` more on DynamoDB Local.
 """
 
 import dataclasses
@@ -361,7 +361,7 @@ def test_what_was_written_is_what_is_read(db, wire, case):
     assert {id_: {name: getattr(one, name) for name in written[id_]} for id_, one in scanned.items()} == written
 
 
-# The embedded engine compares keys written with an exponent by their text.
+# Ministack compares keys written with an exponent by their text.
 key_decimals = decimals() if ENGINE != "ministack" else st.decimals(-(10**6), 10**6, places=3)
 key_floats = floats if ENGINE != "ministack" else st.integers(-(10**9), 10**9).map(lambda one: one / 8)
 KEYS: dict[str, tuple[Any, Any]] = {

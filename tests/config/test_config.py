@@ -804,7 +804,7 @@ def test_env_or_default(monkeypatch):
 # ------------------------------------------------------------------------------------------------------------ presets
 
 
-def test_local_development_asks_for_the_embedded_engine():
+def test_local_development_asks_for_the_shared_engine():
     config = Presets.local_development()
     assert config.embedded
     assert config.endpoint is None
@@ -837,11 +837,11 @@ def test_local_development_never_leaves_this_machine(monkeypatch):
         Presets.local_development()
 
 
-def test_an_embedded_engine_has_no_endpoint_until_it_runs():
+def test_the_shared_engine_has_no_endpoint_until_a_database_is_opened():
     with pytest.raises(ConfigError, match="embedded"):
         Config(embedded=True, **LOCAL)
     config = Presets.local_development()
-    with pytest.raises(ConfigError, match="not started"):
+    with pytest.raises(ConfigError, match=r"not started.*open a database.*name an endpoint"):
         config.resolve_endpoint()
     started = config.replace(embedded=False, endpoint="http://127.0.0.1:4566")
     assert started.resolve_endpoint() == "http://127.0.0.1:4566"

@@ -273,7 +273,7 @@ class Generator:
     # Projections
 
     def projection(self, item: Item) -> Made:
-        """One to six places, of which the embedded engine understands one (it takes a and a.b for overlapping)."""
+        """One to six places, of which ministack understands one (it takes a and a.b for overlapping)."""
         count = 1 if self.gentle else self.rng.choice((1, 1, 2, 3, 4, 6))
         places = [self.place(item, keys=True) for _ in range(count)]
         if self.rng.random() < 0.9:

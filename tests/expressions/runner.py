@@ -40,7 +40,7 @@ ROOM = 250 * 1024
 class Run:
     """What a run has seen: how many expressions of each kind, how many were true, refused, and every difference.
 
-    A ``gentle`` run has no updates, and only conditions that the embedded engine understands.
+    A ``gentle`` run has no updates, and only conditions that ministack understands.
     """
 
     def __init__(self, db: Any, seed: int, *, gentle: bool = False) -> None:

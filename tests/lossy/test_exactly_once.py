@@ -157,7 +157,7 @@ def test_nothing_is_lost_and_nothing_applied_twice(
     row: str, loss: float, open_db: Any, engine: Any, face_kind: str
 ) -> None:
     if ENGINE != "local" and (row != "every" or loss > 0.2):
-        pytest.skip("the heavier loss, and row by row, on DynamoDB Local; the embedded engine runs all faults together")
+        pytest.skip("the heavier loss, and row by row, on DynamoDB Local; ministack runs all faults together")
     seed = sorted(ROWS).index(row) * 10 + FACES.index(face_kind) + int(loss * 1000)
     with LossyProxy(engine.endpoint, seed=seed, loss=0.0, faults=ROWS[row]) as proxy:
         # More attempts and time than the defaults: with 40 % lost, four attempts fail together in every 40th operation.

@@ -107,7 +107,7 @@ def random_operation(dice, db, key):  # noqa: F811
             lambda: db.increment(Payment, id, Payment.amount),
             moved,
             transaction,
-            # The embedded engine tells of a transactional read units of indexes too, which its own total does not have.
+            # Ministack tells of a transactional read units of indexes too, which its own total does not have.
             lambda: db.transact_get([(Payment, id) if ENGINE == "local" else (Order, id, 1), (Order, id, number)]),
             lambda: db.batch_get(Order, [(id, n) for n in range(6)]),
             lambda: db.batch_write(puts=[Order(customer=id, number=n, text=text) for n in range(3)], deletes=[(Order, id, 5)]),
@@ -215,7 +215,7 @@ def test_a_transaction_costs_on_dynamodb_local_twice_what_aws_takes(plugged, key
     assert costs.units().write == (4 if ENGINE == "local" else 2)
 
 
-@pytest.mark.skipif(ENGINE != "local", reason="the embedded engine charges each read the same, whatever its size")
+@pytest.mark.skipif(ENGINE != "local", reason="ministack charges each read the same, whatever its size")
 @pytest.mark.parametrize(("text", "put", "read"), [("", 1, "0.5"), ("x" * 1500, 2, "0.5"), ("x" * 9000, 9, "1.5")])
 def test_both_ledgers_agree_where_the_engine_charges_as_aws_does(plugged, key, text, put, read):  # noqa: F811
     db = plugged(CostPlugin(estimate="all"))

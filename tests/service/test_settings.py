@@ -65,5 +65,5 @@ def test_production_is_told_everything(account, tmp_path):
 
 @pytest.mark.parametrize("name", list(ENVIRON))
 def test_nothing_of_production_has_a_default(account, name):
-    with pytest.raises(KeyError, match=name):
+    with pytest.raises(ConfigError, match=f"set {name} "):
         production({one: value for one, value in ENVIRON.items() if one != name})

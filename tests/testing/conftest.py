@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dynamorm.testing import AsyncTestDB, EmbeddedEngine, TestDB
+from dynamorm.testing import AsyncTestDB, Ministack, TestDB
 from tests.support.faces import Face, _Loop, _Mirror
 
 SCOPE = "local/20200101/us-east-1/dynamodb/aws4_request"
@@ -91,7 +91,7 @@ def connect():
 
 @pytest.fixture(scope="session")
 def engine():
-    with EmbeddedEngine() as running:
+    with Ministack() as running:
         yield running
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dynamorm import Attr, Model, attr, partition_key, version
 from dynamorm.errors import AccessDenied, ConfigError, TableNotFound, Throttled
-from dynamorm.testing import EmbeddedEngine, FaultyEngine, Recorder, TestDB
+from dynamorm.testing import FaultyEngine, Ministack, Recorder, TestDB
 
 pytestmark = pytest.mark.engine
 
@@ -126,7 +126,7 @@ def test_an_engine_may_be_given_and_shared(db):
 
 
 def test_an_engine_with_an_endpoint_is_used():
-    with EmbeddedEngine() as engine, TestDB(engine, models=[Payment]) as db:
+    with Ministack() as engine, TestDB(engine, models=[Payment]) as db:
         assert db.config.endpoint == engine.endpoint
         db.create(Payment(id="p1"))
 

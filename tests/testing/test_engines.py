@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from dynamorm.errors import ConfigError
-from dynamorm.testing import DynamoDBLocal, EmbeddedEngine
+from dynamorm.testing import DynamoDBLocal, Ministack
 from dynamorm.testing import engine as engine_module
 
 
@@ -58,7 +58,7 @@ def test_kms_and_sts_are_offered_too(engine):
 
 
 def test_stop_ends_the_process_and_removes_its_folder():
-    running = EmbeddedEngine()
+    running = Ministack()
     folder = running._folder
     assert listening(running.port)
     running.stop()
@@ -70,7 +70,7 @@ def test_stop_ends_the_process_and_removes_its_folder():
 
 def test_it_outlives_the_thread_that_started_it():
     started = []
-    thread = threading.Thread(target=lambda: started.append(EmbeddedEngine()))
+    thread = threading.Thread(target=lambda: started.append(Ministack()))
     thread.start()
     thread.join()
     with started[0] as running:
@@ -81,8 +81,8 @@ def test_it_outlives_the_thread_that_started_it():
 def test_it_ends_with_its_parent_however_that_ends(how, until):
     program = """
         import sys, time
-        from dynamorm.testing.engines import EmbeddedEngine
-        engine = EmbeddedEngine()
+        from dynamorm.testing.engines import Ministack
+        engine = Ministack()
         print(engine.port, engine._folder, flush=True)
         sys.stdin.read()
     """
@@ -108,7 +108,7 @@ def test_a_taken_port_is_tried_no_further(monkeypatch):
         ports = [taken.getsockname()[1]]
         real = engine_module._free_port
         monkeypatch.setattr(engine_module, "_free_port", lambda: ports.pop() if ports else real())
-        with EmbeddedEngine() as running:
+        with Ministack() as running:
             assert running.port != taken.getsockname()[1]
 
 
@@ -116,29 +116,29 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_engine(monkeypatch, engine)
     ports = [engine.port]
     real = engine_module._free_port
     monkeypatch.setattr(engine_module, "_free_port", lambda: ports.pop() if ports else real())
-    with EmbeddedEngine() as running:
+    with Ministack() as running:
         assert running.port != engine.port
 
 
 def test_a_failed_start_shows_what_the_engine_said(monkeypatch):
-    monkeypatch.setattr(EmbeddedEngine, "_command", lambda self: ["--module", "no_such_module_anywhere"])
+    monkeypatch.setattr(Ministack, "_command", lambda self: ["--module", "no_such_module_anywhere"])
     with pytest.raises(ConfigError, match="No module named no_such_module_anywhere"):
-        EmbeddedEngine()
+        Ministack()
 
 
 def test_an_engine_that_never_answers_is_given_up(monkeypatch, until):
     pids = []
-    monkeypatch.setattr(EmbeddedEngine, "_command", lambda self: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(Ministack, "_command", lambda self: [sys.executable, "-c", "import time; time.sleep(60)"])
     monkeypatch.setattr(engine_module, "lists_tables", pids.append)
     with pytest.raises(ConfigError, match="did not answer in time"):
-        EmbeddedEngine(start_timeout=0.3)
+        Ministack(start_timeout=0.3)
     assert pids
 
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'ministack"):
-        EmbeddedEngine()
+        Ministack()
 
 
 def test_dynamodb_local_wants_its_folder(monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 
 from dynamorm import DB, AsyncDB, Attr, Model, Presets, TableSettings, partition_key
 from dynamorm.errors import ConfigError, TableNotFound
-from dynamorm.testing import AsyncTestDB, EmbeddedEngine, TestDB
+from dynamorm.testing import AsyncTestDB, Ministack, TestDB
 from dynamorm.testing.db import drop_tables, local_settings
 
 pytestmark = pytest.mark.engine
@@ -135,7 +135,7 @@ def test_without_a_prefix_nothing_is_deleted():
 
 def test_dynamodb_endpoint_names_the_engine(monkeypatch):
     monkeypatch.delenv("DYNAMORM_TEST_ENGINE", raising=False)
-    with EmbeddedEngine() as engine:
+    with Ministack() as engine:
         monkeypatch.setenv("DYNAMODB_ENDPOINT", engine.endpoint)
         assert local_settings().endpoint == engine.endpoint
 
@@ -150,7 +150,7 @@ def test_the_variable_goes_before_dynamodb_endpoint(monkeypatch):
 
 def test_an_unknown_engine_is_refused(monkeypatch):
     monkeypatch.setenv("DYNAMORM_TEST_ENGINE", "cassandra")
-    with pytest.raises(ConfigError, match="embedded, local or a URL"):
+    with pytest.raises(ConfigError, match="memory, embedded, local, ministack, or a URL"):
         TestDB()
 
 

@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 
+from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
-from dynamorm.testing import EmbeddedEngine, LossyProxy
+from dynamorm.testing import LossyProxy
 
 from ..service import Service
 from ..settings import local
@@ -27,10 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="payments-load-") as folder,
-            EmbeddedEngine(services=("dynamodb",)) as engine,
-            LossyProxy(engine.endpoint, seed=options.seed, loss=options.loss) as proxy,
+            Engine() as engine,
+            engine.serve() as server,  # the processes of the service reach it over HTTP
+            LossyProxy(server.endpoint, seed=options.seed, loss=options.loss) as proxy,
         ):
-            lines = asyncio.run(_run(options, folder, engine.endpoint, proxy))
+            lines = asyncio.run(_run(options, folder, server.endpoint, proxy))
     except ConfigError as error:
         print(error.message, file=sys.stderr)
         return 2

@@ -270,11 +270,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     def resolve_endpoint(self) -> str:
         """The URL to send requests to: ``endpoint``, or that of AWS's settings, or DynamoDB's public one in the Region.
 
-        Raises `ConfigError` when neither an endpoint nor a Region is set, and for ``embedded`` settings, which have
-        none until the engine has been started and ``replace(embedded=False, endpoint=...)`` has named it.
+        Raises `ConfigError` when neither an endpoint nor a Region is set, and for ``embedded`` settings: the shared engine has
+        none until a database is opened.
         """
         if self.embedded:
-            raise ConfigError("the embedded engine is not started yet, so it has no endpoint")
+            raise ConfigError(
+                "embedded=True is the engine that the databases of this process share, which is not started yet: open a database,"
+                " DB(config), whose config says where it is; or name an endpoint, config.replace(embedded=False, endpoint=...)"
+            )
         return self.endpoint or str(self.resolve().endpoint)
 
     def identity(self) -> DatabaseIdentity:

@@ -211,7 +211,7 @@ class Face:
 
     @property
     def config(self) -> Config:
-        """The settings that this database was opened with; the endpoint of an embedded engine is among them.
+        """The settings that this database was opened with; the shared engine, or its endpoint, is among them.
 
         Another process, or another event loop, opens the same database with them.
 

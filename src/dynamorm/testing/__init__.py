@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dynamorm.testing.driver import ScriptedDriver as ScriptedDriver
     from dynamorm.testing.engines import DynamoDBLocal as DynamoDBLocal
     from dynamorm.testing.engines import EmbeddedEngine as EmbeddedEngine
+    from dynamorm.testing.engines import Ministack as Ministack
     from dynamorm.testing.holding import Delivery as Delivery
     from dynamorm.testing.holding import Fate as Fate
     from dynamorm.testing.holding import HoldingProxy as HoldingProxy
@@ -53,6 +54,7 @@ _HOMES = {
     "Delivery": "holding",
     "DynamoDBLocal": "engines",
     "EmbeddedEngine": "engines",
+    "Ministack": "engines",
     "EngineBackend": "backend",
     "FakeClock": "clock",
     "FakeReply": "replies",
@@ -91,6 +93,7 @@ __all__ = [
     "Late",
     "LossyProxy",
     "Message",
+    "Ministack",
     "Recorder",
     "Request",
     "ScriptedDriver",

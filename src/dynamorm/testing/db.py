@@ -363,7 +363,7 @@ def _engine() -> dict[str, Any]:
     if "://" in name:
         return {"endpoint": name}
     raise ConfigError(
-        f"{ENGINE_VARIABLE}={name[:60]!r} is not memory, embedded, local or a URL such as http://localhost:8000, nor ministack"
+        f"{ENGINE_VARIABLE}={name[:60]!r} is none of memory, embedded, local, ministack, or a URL such as http://localhost:8000"
     )
 
 

@@ -39,13 +39,13 @@ class Engine:
     """A DynamoDB engine in a child process: start it by constructing it, end it with `stop` or ``with``.
 
     ``endpoint`` is its URL (``"http://127.0.0.1:PORT"``), ``port`` the port, ``pid`` the child's process id.
-    This is the common part; use `EmbeddedEngine` or `DynamoDBLocal`.
+    This is the common part; use `Ministack` or `DynamoDBLocal`.
 
     Raises `ConfigError` when the engine is not installed or does not answer within ``start_timeout`` seconds.
 
     Example::
 
-        with EmbeddedEngine() as engine:
+        with Ministack() as engine:
             client = boto3.client("dynamodb", endpoint_url=engine.endpoint, ...)
     """
 

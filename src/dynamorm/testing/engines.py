@@ -22,8 +22,8 @@ Measured on two cores, in processor time: the start 3.5 s (7.8 s without), the f
 """
 
 
-class EmbeddedEngine(Engine):
-    """The pure-Python engine (the ``ministack`` package: DynamoDB, streams, KMS, STS and S3) as a child process.
+class Ministack(Engine):
+    """The engine of the ``ministack`` package (pure Python: DynamoDB, streams, KMS, STS and S3) as a child process.
 
     It keeps everything in memory, starts in under a second and listens on 127.0.0.1 only. Requires the
     package: ``pip install 'ministack>=1.5,<2'``. ``services`` are ministack's names of what it shall offer;
@@ -31,7 +31,7 @@ class EmbeddedEngine(Engine):
 
     Raises `ConfigError` when ministack is not installed, or does not start.
 
-    Example: ``with EmbeddedEngine() as engine: print(engine.endpoint)``
+    Example: ``with Ministack() as engine: print(engine.endpoint)``
     """
 
     name = "ministack"
@@ -44,7 +44,7 @@ class EmbeddedEngine(Engine):
     ) -> None:
         if importlib.util.find_spec("ministack") is None:
             raise ConfigError(
-                "EmbeddedEngine needs the package ministack: pip install 'ministack>=1.5,<2'; dynamorm.engine needs none"
+                "Ministack needs the package ministack: pip install 'ministack>=1.5,<2'; dynamorm.engine needs none"
             )
         self._services = services
         super().__init__(start_timeout=start_timeout)
@@ -69,6 +69,10 @@ class EmbeddedEngine(Engine):
         with contextlib.suppress(ValueError, AttributeError):
             return status == http.client.OK and json.loads(body).get("edition") == self._identity
         return False
+
+
+EmbeddedEngine = Ministack
+"""The former name of `Ministack`."""
 
 
 class DynamoDBLocal(Engine):

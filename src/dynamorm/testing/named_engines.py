@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError
-from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, EmbeddedEngine
+from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, Ministack
 
 NAMES: Final = ("memory", "sqlite", "ministack", "local")
 """``memory`` and ``sqlite`` are engines inside the process, the others run in processes of their own."""
@@ -55,6 +55,6 @@ def child_engine(name: str) -> Any:
     """
     with _lock:
         if name not in _started:
-            _started[name] = DynamoDBLocal(jvm=SHORT_RUN) if name == "local" else EmbeddedEngine()
+            _started[name] = DynamoDBLocal(jvm=SHORT_RUN) if name == "local" else Ministack()
             atexit.register(_started[name].stop)
     return _started[name]

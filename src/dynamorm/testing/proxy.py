@@ -75,7 +75,7 @@ class LossyProxy(EngineProxy):
 
     Example::
 
-        with EmbeddedEngine() as engine, LossyProxy(engine.endpoint, seed=7, loss=0.15) as proxy:
+        with Ministack() as engine, LossyProxy(engine.endpoint, seed=7, loss=0.15) as proxy:
             ...  # a client with endpoint=proxy.endpoint
             print(proxy.counts)
     """

@@ -141,7 +141,7 @@ class PlacedField:
 
 
 def tenant_prefix(tenant: str) -> str:
-    """What the keys of the library's own items of a tenant begin with: as it is allowed by `dynamorm.tenants.session_policy`.
+    """What the keys of the library's own items of a tenant begin with: as it is allowed by `dynamorm.plugins.tenancy.session_policy`.
 
     Signs that end a part of a key, or mean something in a policy, are written by their numbers.
 

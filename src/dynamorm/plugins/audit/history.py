@@ -57,7 +57,7 @@ class AuditRecord(Struct, frozen=True, kw_only=True):
     revealed_to: int | None = None
 
     def __repr__(self) -> str:
-        return f"<AuditRecord {self.version} {self.op}>"  # who it was is somebody's own
+        return f"<AuditRecord {self.version} {self.op}>"  # who did it is personal data, which no log shows
 
 
 class AuditSnapshot(Struct, frozen=True, kw_only=True):

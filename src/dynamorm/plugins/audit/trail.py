@@ -174,11 +174,11 @@ class Trail:
             raise ValidationError("reveal=True opens records that hold alone: leave out verify=False", field="reveal")
         chain = yield from self.chain(model, key, parts)
         records = self.believed(chain).records if verify else _readable(chain.rows)
-        told = self.reader(chain.tracked, model).history(records)
-        if not reveal or not told:
-            return told
+        found = self.reader(chain.tracked, model).history(records)
+        if not reveal or not found:
+            return found
         address = self.address(model, key, parts)
-        return (yield from without_values(revealed(self, model, chain, address, told, told[-1].version)))
+        return (yield from without_values(revealed(self, model, chain, address, found, found[-1].version)))
 
     def reveals(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> Flow[list[AuditRecord]]:
         """The records of who has looked at protected values in the records of an item."""

@@ -2,7 +2,7 @@
 
 A page shows what its own process does. So a program has its dashboard by ``db.use(Dashboard())``; this command is to see
 whether the settings of the environment reach DynamoDB (it asks for the names of the tables every few seconds), or, with
-``--demo``, what a page looks like: on the embedded engine, which needs no AWS.
+``--demo``, what a page looks like: on an engine inside the process, which needs no AWS.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None, ended: threading.Event | None =
     parser = argparse.ArgumentParser(
         prog="python -m dynamorm.dashboard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--demo", action="store_true", help="requests of a made-up shop on the embedded engine")
+    parser.add_argument(
+        "--demo", action="store_true", help="requests of a made-up shop on an engine inside the process"
+    )
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
     given = parser.parse_args(arguments)
     until = _until_stopped() if ended is None else ended

@@ -81,7 +81,9 @@ def session_policy(
         (_KEYRING, keyring, keyring),
         (_DATA, payments, indexes_too),
     ):
-        if others and all(map(_name, others)):
+        for arn in others:
+            _check_arn(arn)
+        if others:
             statements.append(_statement(verbs, list(resources), [_of_system(tenant)]))
     return encode({"Version": "2012-10-17", "Statement": statements}).decode()
 
@@ -99,7 +101,13 @@ def _statement(verbs: Iterable[str], resources: list[str], patterns: list[str]) 
     }
 
 
+def _check_arn(arn: Any) -> None:
+    """Raise ConfigError for what is no ARN of a table."""
+    _name(arn)
+
+
 def _name(arn: Any) -> str:
+    """The name of a table. Raises: ConfigError for what is no ARN of one."""
     match = _ARN.fullmatch(arn) if isinstance(arn, str) else None
     if match is None:
         raise ConfigError(
