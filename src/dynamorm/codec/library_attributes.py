@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from .codec import ModelCodec
 
 
+STAMPS: Final = ("_as",)
+"""Attributes that hold only while others are stored as they are: who knows nothing of them gives these no other form."""
+
+
 class LibraryAttributes:
     """Reads what a write must know of the item it changes: the version, the tokens, and what the model does not know.
 

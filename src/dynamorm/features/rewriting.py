@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.codec.library_attributes import is_guard_key
+from dynamorm.codec.library_attributes import STAMPS, is_guard_key
 from dynamorm.codec.strict import dumps, raw_page, read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ConditionFailed, OutcomeUnknown, TransactionCancelled, TransactionConflict
+from dynamorm.errors import ConditionFailed, ConfigError, OutcomeUnknown, TransactionCancelled, TransactionConflict
 from dynamorm.models.expressions.compile import Placeholders
 from dynamorm.models.schema.schema import tags_of
 from dynamorm.ops.calls.op import Op
@@ -60,9 +60,18 @@ class Rewriting:
         return None if raw is None else read_object(raw)
 
     def write(self, model: type[Any], item: Mapping[str, Any], changes: Wires) -> Flow[bool]:
-        """Store these attributes (None: removed) of an item that was read so. False where it has changed since."""
+        """Store these attributes (None: removed) of an item that was read so. False where it has changed since.
+
+        Raises: ConfigError for an item of which something is recorded that nobody here would record.
+        """
         plan = self._context.plan(model)
         rules = {rule: None for some in plan.rules.values() for rule in some}
+        if any(name in item and not any(name in rule.stamps for rule in rules) for name in STAMPS):
+            raise ConfigError(
+                f"an item of {plan.codec.schema.name} has records of an audit trail, and this database does not track the model, so"
+                " that each of these items would be taken for changed by others: enable_change_tracking(...) for it before, with"
+                " the same fields, store and key"
+            )
         left = {**item, **changes}
         changes = {
             **changes,

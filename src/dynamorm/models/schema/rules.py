@@ -28,10 +28,11 @@ class WriteRule:
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
     ``last``: it comes behind the rules of all plugins, so that it sees what they have changed.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
-    model is refused. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
+    model is refused. ``stamps``: attributes that hold only while others are stored as they are, which `rewritten` makes anew. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
     pass by it.
     """
 
+    stamps: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
     last: bool = False

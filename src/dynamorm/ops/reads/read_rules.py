@@ -150,7 +150,9 @@ class ReadRules:
                         f"{type(rule).__name__} is a rule of {cls.__name__}, which was defined after {self._model.__name__}"
                         " was read for the first time: import all classes of a table before"
                     )
-            named = self._of_class[cls] = tuple((rule, self._looks_of(rule)) for rule in rules)
+            # Whose an item is comes first: of what is hidden nobody fetches, or opens, anything.
+            ordered = sorted(rules, key=lambda rule: not rule.hides)
+            named = self._of_class[cls] = tuple((rule, self._looks_of(rule)) for rule in ordered)
         return named
 
     def _looks_of(self, rule: ReadRule) -> Looks | None:
@@ -190,7 +192,9 @@ class ReadRules:
 
     def _is_absent(self, raw: bytes) -> bool:
         """Whether a rule that hides what it leaves out does so with a stored item."""
-        item = StoredItem(self._class_of(read_object(raw)), raw)
+        return self._is_hidden(StoredItem(self._class_of(read_object(raw)), raw))
+
+    def _is_hidden(self, item: StoredItem) -> bool:
         return any(
             rule.hides and overrides(rule, "check") and rule.check(item.seen_by(looks), self._scope) is False
             for rule, looks in self._rules(item.model)
@@ -201,7 +205,9 @@ class ReadRules:
         by_class: dict[type[Any], list[StoredItem]] = {}
         for wire in items_in(read_object(body)):
             cls = self._class_of(wire)
-            by_class.setdefault(cls, []).append(StoredItem(cls, dumps(wire)))
+            item = StoredItem(cls, dumps(wire))
+            if not self._is_hidden(item):
+                by_class.setdefault(cls, []).append(item.seen_by(None))
         for cls, items in by_class.items():
             for rule, _ in self._rules(cls):
                 if overrides(rule, "prepare"):

@@ -100,6 +100,7 @@ class Both(WriteRule):
 
     def __init__(self, first: WriteRule, second: WriteRule) -> None:
         self._rules = first, second
+        self.stamps: tuple[str, ...] = (*first.stamps, *second.stamps)
 
     def check_batch(self, plan: Any) -> None:
         """Refuse a batch. Raises: ValidationError."""

@@ -54,8 +54,10 @@ class Replay:
     Each value is (the value as recorded, the number of its record, the key of that).
     """
 
-    def __init__(self, place: Place, keys: Keys) -> None:
+    def __init__(self, place: Place, keys: Keys, protected: frozenset[str] = frozenset()) -> None:
+        """``protected``: the attributes whose stored form changes while the value stays, so that the seal alone tells of them."""
         self._place = place
+        self._protected = protected
         self._pk = place.pk
         self._head = (place.tenant, place.table, place.entity)
         self._by_kid: dict[str, bytes] = {}
@@ -128,7 +130,8 @@ class Replay:
         if item.get("_as", {}).get("B") == _text(self._seal_of(item)):
             return ""
         # Of a protected value the records tell that there is one; which one it is the seal alone tells.
-        return "external" if any("E" in recorded for recorded, _, _ in self.state.values()) else "head"
+        untold = any("E" in recorded or name in self._protected for name, (recorded, _, _) in self.state.items())
+        return "external" if untold else "head"
 
     def _seal_of(self, item: dict[str, Any]) -> bytes:
         """What the last write has stored of the tracked fields, where they are as it left them."""
@@ -144,7 +147,7 @@ class Replay:
         if known is None or wire is None:
             return known is None and wire is None
         recorded, n, key = known
-        if "E" in recorded:
+        if "E" in recorded or (stored in self._protected and "NULL" not in recorded):
             return "NULL" not in wire
         if "D" in recorded:
             return compare_digest(value_mac(key, self._pk, n, stored, bytes_of(wire)), b64decode(recorded["D"][1]))
@@ -156,10 +159,14 @@ def _text(h: bytes) -> str:
 
 
 def verdict_of(
-    rows: Iterable[bytes], place: Place, keys: Keys, item: dict[str, Any] | None
+    rows: Iterable[bytes],
+    place: Place,
+    keys: Keys,
+    item: dict[str, Any] | None,
+    protected: frozenset[str] = frozenset(),
 ) -> tuple[AuditVerdict, Replay]:
     """The verdict on the records in these rows, in their order, and on the item that is stored. Raises: KeyUnavailable."""
-    replay, checked = Replay(place, keys), 0
+    replay, checked = Replay(place, keys, protected), 0
     for raw in rows:
         checked += 1
         reason = replay.add(raw)

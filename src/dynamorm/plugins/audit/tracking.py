@@ -39,6 +39,7 @@ class Tracking(WriteRule):
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete")
     needs_stored = True
     last = True
+    stamps: tuple[str, ...] = ("_as",)
 
     def __init__(self, tracked: Tracked, *, require_actor: bool) -> None:
         self._tracked = tracked

@@ -37,7 +37,15 @@ READINGS = 20
 class Chain:
     """One item and its records, as they were read."""
 
-    def __init__(self, tracked: Tracked, place: Place, rows: list[bytes], item: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        tracked: Tracked,
+        place: Place,
+        rows: list[bytes],
+        item: dict[str, Any] | None,
+        protected: frozenset[str] = frozenset(),
+    ) -> None:
+        self._protected = protected
         self.tracked: Tracked = tracked
         self.place: Place = place
         self.rows: list[bytes] = rows
@@ -54,7 +62,7 @@ class Chain:
     def verdict(self) -> tuple[AuditVerdict, Replay]:
         """Whether it holds. Raises: KeyUnavailable."""
         keys = self.tracked.keys(self.place.tenant)
-        return verdict_of(self.rows, self.place, keys, self.item)
+        return verdict_of(self.rows, self.place, keys, self.item, self._protected)
 
 
 class Trail:
@@ -138,7 +146,8 @@ class Trail:
         raw = yield from self._stored(model, key, parts)  # whatever its model, and that of its records, make of it
         row = tracked.stored_row
         rows = yield from self.rows_of(self.db.model(row).where(row.pk == place.pk).consistent())
-        return Chain(tracked, place, rows, None if raw is None else decode(raw))
+        placed = frozenset(plan.stored for plan in self.codec(model).placed)
+        return Chain(tracked, place, rows, None if raw is None else decode(raw), placed)
 
     def key(self, model: type[Any], key: tuple[Any, ...], parts: dict[str, Any]) -> dict[str, Any]:
         """The stored form of a key. Raises: ValidationError."""

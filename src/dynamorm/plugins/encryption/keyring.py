@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+from unicodedata import normalize
 from uuid import UUID, uuid4
 
 from dynamorm.effects import Call, Flow
@@ -23,7 +24,7 @@ from dynamorm.errors import (
 
 from .envelope import Envelopes, framed
 from .provider import KeyProvider
-from .records import ACTIVE, Ring, record_of
+from .records import ACTIVE, Home, Ring, record_of
 
 ENABLED: Final = "enabled"
 DISABLED: Final = "disabled"
@@ -126,11 +127,10 @@ class Keyring:
             raise ConfigError(
                 f"the ring {ring.name} has two keys of its blind index in use: end the rotation before with db.keys.retire"
             )
-        version = yield from self.add(ring)
         if pointer is None:
-            yield from self._create(ring, ACTIVE, key_version=version, rotated=self.seconds(), versions=[version])
-            return version
+            raise ConfigError(f"the ring {ring.name} has no key yet, so that there is none to rotate")
         check_state(ring, pointer)
+        version = yield from self.add(ring)
         if both:
             pointer.other = version
         else:
@@ -153,6 +153,18 @@ class Keyring:
                     raise
             else:
                 return
+
+    def spelled(self, tenant: str, rings: Iterable[tuple[Home, str]]) -> Flow[str]:
+        """A tenant as the views of it are called: in normal form (NFC), but where only the given one has keys."""
+        normal = normalize("NFC", tenant)
+        if normal == tenant:
+            return tenant
+        several = list(rings)
+        for spelling in (normal, tenant):
+            for home, name in several:
+                if (yield from self.get(Ring(home, name, spelling), ACTIVE)) is not None:
+                    return spelling
+        return normal
 
     # -------------------------------------------------------------------------------------------------------- subjects
 

@@ -54,7 +54,9 @@ def revealed(
     if not shown:
         return records
     tracked = chain.tracked
-    names = sorted(tracked.stored[name] for name in shown if name in tracked.stored)
+    names = sorted(
+        tracked.stored.get(name, name) for name in shown
+    )  # of a field that is not tracked any more, its stored name
     yield from _recorded(trail, chain, names, last)
     opener = Opener(trail, model, chain, key)
     opened: dict[int, AuditRecord] = {}
@@ -81,6 +83,9 @@ class Opener:
         scope = trail.scope if tenant is None else {**trail.scope, "tenant": tenant}
         self._place = self._codec.place(key, scope, chain.item)
         self._values: dict[tuple[str, Sealed], Any] = {}
+        tracked = chain.tracked
+        stored = {plan.stored: name for name, plan in self._codec.plans.items() if name not in tracked.stored}
+        self._names: dict[str, str] = {**stored, **{name: name for name in tracked.stored}}
 
     def shown(self, name: str, value: Any) -> Flow[Any]:
         """A value of a change: that of the model, where it can be opened, else as it is."""
@@ -96,6 +101,7 @@ class Opener:
         return self._values[name, value]
 
     def _read(self, name: str, value: Sealed) -> Flow[Any]:
+        name = self._names.get(name, name)  # a field that is not tracked any more is told by its stored name
         plan, data = self._codec.plans.get(name), value.data
         if plan is None or not plan.placed or data is None:
             return GONE

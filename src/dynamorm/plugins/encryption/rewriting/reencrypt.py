@@ -111,6 +111,10 @@ class Pass:
             raise ConfigError(
                 f"{self._model.__name__} has no encrypted field, so that there is nothing to encrypt anew"
             )
+        if self._tenant:
+            rings = dict.fromkeys((field.home(), field.option.ring) for field in fields)
+            self._tenant = yield from self._keyring.spelled(self._tenant, rings)
+            self._tenants = {self._tenant}
         self._names = tuple(name for name, _ in fields[0].key_types)
         self._tenant_attribute = self._plugin.tenant_attribute(self._model)
         self._shape = Shape(self._model, fields, self._plugin.others_of(self._model))

@@ -49,7 +49,7 @@ class KeyActions:
         indexes (and both guards of a unique value), and ``equals`` asks for both. `reencrypt`, begun after
         ``old_writers_until``, leaves the new one alone, and `retire` of the old version ends it.
 
-        Raises: ConfigError for a ring of no model that was used, and where two keys of the blind index are in use already;
+        Raises: ConfigError for a ring of no model that was used, for one that has no key yet, and where two keys of the blind index are in use already;
         KeyUnavailable, KeyDisabled.
 
         Example: ``report = db.keys.rotate("pci")``
@@ -122,16 +122,24 @@ class KeyActions:
                 f"each subject has a key of its own, and nothing else lies under the key of the ring {name}, so that a rotation of"
                 " it would change nothing"
             )
-        for ring in self._rings(name, tenant):
+        for ring in (yield from self._rings(name, tenant)):
             one = ring.blind if blind_index else ring
+            if (yield from keys.keyring.get(one, ACTIVE)) is None:
+                continue  # nothing was written there
             versions[ring.home.table] = yield from keys.keyring.rotate(one, both=blind_index)
             keys.forget(one)
+        if not versions:
+            whose = "of this tenant " if tenant else ""
+            raise ConfigError(
+                f"the ring {name} {whose}has no key in the tables of the models that this process has used, so that there is"
+                " nothing to rotate; is it written so?"
+            )
         return RotationReport(versions, keys.keyring.now() + timedelta(seconds=LATEST))
 
     def _retired(self, name: str, version: str, tenant: str) -> Flow[None]:
         keys = self._plugin.keys
         found = False
-        for ring in self._rings(name, tenant):
+        for ring in (yield from self._rings(name, tenant)):
             main = yield from keys.keyring.get(ring, ACTIVE)
             blind = yield from keys.keyring.get(ring.blind, ACTIVE)
             of_blind = blind is not None and version in blind.versions
@@ -207,7 +215,7 @@ class KeyActions:
     def _fields(self, ring: str) -> list[EncryptedField]:
         return [field for field in self._plugin.all_fields() if field.option.ring == ring]
 
-    def _rings(self, name: str, tenant: str) -> Sequence[Ring]:
+    def _rings(self, name: str, tenant: str) -> Flow[Sequence[Ring]]:
         fields = self._fields(name)
         if not fields:
             raise ConfigError(
@@ -216,7 +224,10 @@ class KeyActions:
             )
         if not tenant and all(field.tenant_attribute is not None for field in fields):
             raise ConfigError(f"each tenant has keys of the ring {name} of its own: say tenant=...")
-        return list(dict.fromkeys(Ring(field.home(), name, tenant) for field in fields))
+        homes = list(dict.fromkeys(field.home() for field in fields))
+        if tenant:
+            tenant = yield from self._plugin.keys.keyring.spelled(tenant, [(home, name) for home in homes])
+        return [Ring(home, name, tenant) for home in homes]
 
 
 def _retiring(version: str, *, of_blind: bool) -> Callable[[Any], object]:

@@ -61,6 +61,10 @@ def shredded(plugin: EncryptionPlugin, *, tenant: str | None, subject: Any, ring
             "no model with such an encrypted field was used by this process so far, so nobody knows where its keys are: read one"
             " of its items first"
         )
+    if tenant:
+        tenant = yield from plugin.keys.keyring.spelled(
+            tenant, dict.fromkeys((field.home(), field.option.ring) for field in fields)
+        )
     if subject is None:
         ends = yield from _tenant(plugin, fields, tenant or "")
     else:
