@@ -1,6 +1,7 @@
 """The tables of dynamorm.payments."""
 
 import asyncio
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +29,8 @@ def described(replicas, consistency):
 
 class Blocking:
     """As much of a database as makes tables."""
+
+    scope: Mapping[str, str] = {}
 
     config = SimpleNamespace(idempotency_table="once")
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from dynamorm import ValidationError
+from dynamorm.config.secret_keys import SecretKeys
 from dynamorm.errors import IntegrityError
 from dynamorm.payments import Money
 from dynamorm.plugins.idempotency.marks import has_mark, mark
@@ -146,20 +147,24 @@ def test_a_mark_tells_nothing_without_its_secret():
     assert has_mark(f"2{stored[1:]}", b"n" * 16, form) is None
 
 
+def held(*secrets):
+    return SecretKeys(secrets)
+
+
 def test_a_mark_says_by_which_key_it_was_made_and_tells_nothing_of_it():
     form, other, nonce = canonical({"amount": 5}), canonical({"amount": 6}), b"n" * 16
     former, new = b"f" * 32, b"g" * 32
-    stored = mark(nonce, form, [former])
+    stored = mark(nonce, form, held(former))
     assert stored.startswith("2:")
-    for keys in ([former], [new, former], [former, new]):
+    for keys in (held(former), held(new, former), held(former, new)):
         assert has_mark(stored, nonce, form, keys) is True
         assert has_mark(stored, nonce, other, keys) is False
         assert has_mark(stored, b"m" * 16, form, keys) is False
-    for keys in ([], [new]):
+    for keys in (held(), held(new)):
         assert has_mark(stored, nonce, form, keys) is None
-    assert mark(b"m" * 16, form, [former]) != stored  # equal payloads are not told
-    assert mark(nonce, form, [new, former]) == mark(nonce, form, [new])
+    assert mark(b"m" * 16, form, held(former)) != stored  # equal payloads are not told
+    assert mark(nonce, form, held(new, former)) == mark(nonce, form, held(new))
     assert former.hex() not in stored
-    assert has_mark(mark(nonce, form), nonce, form, [new]) is True  # of before there were keys
-    assert has_mark(f"3{stored[1:]}", nonce, form, [former]) is None
-    assert has_mark("2:", nonce, form, [former]) is None
+    assert has_mark(mark(nonce, form), nonce, form, held(new)) is True  # of before there were keys
+    assert has_mark(f"3{stored[1:]}", nonce, form, held(former)) is None
+    assert has_mark("2:", nonce, form, held(former)) is None
