@@ -26,6 +26,7 @@ HEADER: Final = "# Generated from ../blocking/{name} by scripts/async_face.py: c
 # What is said of one face and does not hold for the other; it goes before the words.
 PHRASES: Final = {
     "blocking face": "asyncio face",
+    "is_async: ClassVar[bool] = False": "is_async: ClassVar[bool] = True",
     "for blocking code. Safe to share between threads; a forked child opens its own connections.": (
         "for asyncio. It belongs to the event loop that first uses it."
     ),

@@ -166,7 +166,7 @@ class _Made:
 def _as_made(made: Any) -> Any:
     """What a face has made, from now on done by who has it made."""
     kind = type(made)
-    if kind.__name__.startswith("Async"):
+    if kind.is_async:
         made.__class__ = _made(_Made, kind)
     block = taken()
     if block is not None:

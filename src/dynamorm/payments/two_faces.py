@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Generator
 from functools import wraps
-from inspect import isawaitable, iscoroutinefunction, unwrap
+from inspect import isawaitable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from dynamorm import schema_of
@@ -24,7 +24,8 @@ Steps: TypeAlias = Generator[Any, Any, R]
 
 def is_async(db: Any) -> bool:
     """Whether a database is of the asyncio face."""
-    return iscoroutinefunction(unwrap(type(db).get))  # of a database of tenants something stands before it
+    found: bool = db.is_async
+    return found
 
 
 def on_both(function: Callable[P, Steps[R]]) -> Callable[P, Any]:

@@ -7,7 +7,7 @@ The faces are the top of the house: everything they do is in `dynamorm.ops`.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeVar, overload
 
 from .. import aio  # its modules are loaded with their first use
 from ..drivers.asyncio_driver import open_driver
@@ -50,6 +50,9 @@ class AsyncDB(AsyncShipped):
             await db.create(Payment(id="p1", amount=5))
             await db.get(Payment, "p1")
     """
+
+    is_async: ClassVar[bool] = True
+    """Whether its verbs are awaited."""
 
     def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from dynamorm.ops.queries import query
 
@@ -31,6 +31,8 @@ class AsyncQuery(Builder[M]):
     """
 
     __slots__ = ()
+
+    is_async: ClassVar[bool] = True
 
     async def all(self) -> list[M]:
         """Every item that matches, up to the limit, read page by page.

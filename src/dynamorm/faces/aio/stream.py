@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from dynamorm.codec.replies.stream_record import StreamRecord
 from dynamorm.features.streams.consumer import Consumer
@@ -33,6 +33,8 @@ class AsyncStreamReader(Generic[M]):
             async for kind, old, new in stream:
                 ...
     """
+
+    is_async: ClassVar[bool] = True
 
     def __init__(self, run: Callable[[Any], Any], consumer: Consumer) -> None:
         self._run = run

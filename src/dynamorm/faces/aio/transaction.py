@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..face import wrong_block
 from ..operations import Operations
@@ -25,6 +25,8 @@ class AsyncTransaction(Operations):
     """
 
     __slots__ = ()
+
+    is_async: ClassVar[bool] = True
 
     async def __aenter__(self) -> Self:
         self._draft.begin()

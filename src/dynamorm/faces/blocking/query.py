@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from dynamorm.ops.queries import query
 
@@ -30,6 +30,8 @@ class Query(Builder[M]):
     """
 
     __slots__ = ()
+
+    is_async: ClassVar[bool] = False
 
     def all(self) -> list[M]:
         """Every item that matches, up to the limit, read page by page.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from dynamorm.codec.replies.stream_record import StreamRecord
 from dynamorm.features.streams.consumer import Consumer
@@ -32,6 +32,8 @@ class StreamReader(Generic[M]):
             for kind, old, new in stream:
                 ...
     """
+
+    is_async: ClassVar[bool] = False
 
     def __init__(self, run: Callable[[Any], Any], consumer: Consumer) -> None:
         self._run = run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..face import wrong_block
 from ..operations import Operations
@@ -24,6 +24,8 @@ class Transaction(Operations):
     """
 
     __slots__ = ()
+
+    is_async: ClassVar[bool] = False
 
     def __enter__(self) -> Self:
         self._draft.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .days import checkpoint, verify_checkpoint
 from .exporting import export
@@ -29,6 +29,8 @@ class AsyncAuditTrail:
     """
 
     __slots__ = ("_run", "_trail")
+
+    is_async: ClassVar[bool] = True
 
     def __init__(self, trail: Trail, run: Callable[[Any], Any]) -> None:
         self._trail = trail

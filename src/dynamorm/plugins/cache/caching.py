@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction, unwrap
+from inspect import iscoroutinefunction
 from os import urandom
 from typing import TYPE_CHECKING, Any, Final, Never
 
@@ -53,9 +53,9 @@ class CachingPlugin(Cache):
     def joined(self, db: Any) -> None:
         """Refuse a client of the other face. Raises: ConfigError."""
         super().joined(db)
-        is_async = iscoroutinefunction(unwrap(type(db).get))
+        is_async: bool = db.is_async
         if is_async is not iscoroutinefunction(self._redis.execute_command):
-            right = "redis.asyncio.Redis" if is_async else "redis.Redis"
+            right = "redis.asyncio.Redis" if db.is_async else "redis.Redis"
             raise ConfigError(f"{type(db).__name__} needs a client of its own face: CachingPlugin({right}(...))")
         key = self.config.mac_key
         if key is None and db.config.preset == "production":
