@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from dynamorm import DB, Attr, Model, Presets, attr, partition_key, version
+from dynamorm.engine import Engine
 from dynamorm.testing import Fate, FaultServer, HoldingProxy
 
 
@@ -101,3 +103,23 @@ def test_clear_drops_what_is_held(upstream, connect):
         proxy.clear()
         assert (proxy.held, proxy.deliveries) == ([], [])
         assert connect(proxy.endpoint).send("UpdateItem").answer()[0] == 200
+
+
+def test_a_held_request_reaches_an_engine_in_the_process():
+    class Payment(Model, table="held-payments"):
+        id: Attr[str] = partition_key()
+        amount: Attr[int] = attr(default=0)
+        version: Attr[int] = version()
+
+    with (
+        Engine() as engine,
+        HoldingProxy(engine.address) as proxy,
+        DB(Presets.local_development(endpoint=proxy.endpoint)) as db,
+    ):
+        db.tables.ensure(Payment)
+        payment = db.create(Payment(id="p1"))
+        proxy.plan(Fate.HOLD)
+        db.update(payment, Payment.amount.add(5))
+        assert proxy.release(proxy.held[0]).status == 400
+        assert [one.late for one in proxy.deliveries][-1]
+        assert db.require(Payment, "p1", consistent=True).amount == 5

@@ -90,9 +90,8 @@ class EngineBackend:
 
     async def forward(self, request: Request) -> Message:
         """Send the request as it came and return the engine's answer."""
-        if self._engine is not None:
-            status, body = self._engine.handle(request.headers.get("x-amz-target", ""), request.body)
-            return Message(status, _headers(request, body), body)
+        if (message := self._in_process(request)) is not None:
+            return message
         async with asyncio.timeout(self._timeout):
             kept = self._take()
             if kept is not None:
@@ -109,6 +108,13 @@ class EngineBackend:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop()[2].close()
+
+    def _in_process(self, request: Request) -> Message | None:
+        """The answer of an engine in this process; None where the engine is reached over a connection."""
+        if self._engine is None:
+            return None
+        status, body = self._engine.handle(request.headers.get("x-amz-target", ""), request.body)
+        return Message(status, _headers(request, body), body)
 
     def _take(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         while self._idle:
