@@ -19,6 +19,7 @@ from dynamorm.errors import (
     ValidationError,
 )
 
+from .guards import judged
 from .money import Money
 from .states import Status
 from .two_faces import OneToken, Steps, on_both
@@ -80,7 +81,7 @@ def transition(
         if id is not None and _is_replay(stored, id, after, cents):
             return None
         _check_seen(payment, stored, after, amount)
-        changes = [model.status.set(after), model.transition_id.set(id)]
+        changes = [judged(model.status.set(after)), model.transition_id.set(id)]
         if id is not None:
             changes.append(model.transitions.set({**_with_room(stored), id: _noted(after, cents)}))
         if captures:
@@ -201,7 +202,7 @@ def _changes(stored: Any, total: int, id: str, money: Money) -> tuple[Any, ...]:
     """The updates that a refund is."""
     model: Any = type(stored)
     return (
-        model.status.set(Status.REFUNDED if total == stored.captured else Status.PARTIALLY_REFUNDED),
+        judged(model.status.set(Status.REFUNDED if total == stored.captured else Status.PARTIALLY_REFUNDED)),
         model.refunded.set(total),
         model.refunds.set({**stored.refunds, id: money.cents}),
         model.transition_id.set(id),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamorm import Attr, Json, Mixin, Unique, attr, created_at, gsi, ttl, updated_at, version
 
+from .guards import PaymentStates
 from .money import two_attributes
-from .states import Status, Transitions
+from .states import Status
 
 if TYPE_CHECKING:
     from dynamorm.models.schema.schema import Index
@@ -20,7 +21,8 @@ class PaymentMixin(Mixin):
     """A payment: ``amount`` in minor units and its ``currency`` (together ``money``), its state, and what of it was captured and refunded.
 
     ``idempotency_key`` is unique in the table. ``refunds`` are the refunded minor units by the id of the refund, at most 500;
-    ``transitions`` are the other changes by their ids, and ``transition_id`` is the id of the last one. See `transition` and `refund`.
+    ``transitions`` are the other changes by their ids, and ``transition_id`` is the id of the last one. These, and ``captured``
+    and ``refunded``, are changed by `transition` and `refund` alone; ``amount`` and ``currency`` change only while the payment is pending.
 
     Example::
 
@@ -30,7 +32,7 @@ class PaymentMixin(Mixin):
 
     amount: Attr[int] = attr(ge=0)
     currency: Attr[str] = attr(min_length=3, max_length=3)
-    status: Attr[Status] = attr(Transitions(), default=Status.PENDING)
+    status: Attr[Status] = attr(PaymentStates(), default=Status.PENDING)
     captured: Attr[int] = attr(default=0)
     refunded: Attr[int] = attr(default=0)
     refunds: Attr[dict[str, int]] = attr(default_factory=dict)
