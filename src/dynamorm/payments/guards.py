@@ -19,7 +19,7 @@ _NOTHING_CAPTURED: Final = (Status.PENDING, Status.AUTHORIZED, Status.FAILED, St
 _BY: Final = "use dynamorm.payments.transition(db, payment, to) or refund(db, payment, money, id=...)"
 
 
-class Judged(Update):
+class Judged(Update, frozen=True, eq=False):
     """A change of state that `transition` or `refund` has judged: what goes along with it is theirs."""
 
 
@@ -129,18 +129,15 @@ class PaymentRule(TransitionRule):
         )
 
         def tell(stored: dict[str, Any], info: dict[str, Any]) -> DynamORMError | None:
-            captured, refunded = (
-                int(stored.get(model_field, {}).get("N", "0"))
-                for model_field in (self._stored_name("captured"), self._stored_name("refunded"))
-            )
-            if 0 < refunded and (refunded == captured if after is Status.REFUNDED else refunded < captured):
+            captured, refunded = (self._cents(stored, name) for name in ("captured", "refunded"))
+            if refunded > 0 and (refunded == captured if after is Status.REFUNDED else refunded < captured):
                 return None
             return ConditionFailed(f"a {self._model} becomes {after.value} by its refunds: {_BY}", **info)
 
         draft.refused_by(tell)
 
-    def _stored_name(self, name: str) -> str:
-        return next(stored for stored, known in self._names.items() if known == name)
+    def _cents(self, stored: dict[str, Any], wanted: str) -> int:
+        return next(int(stored.get(one, {}).get("N", "0")) for one, name in self._names.items() if name == wanted)
 
     def _check_whole(self, payment: Any) -> None:
         """Refuse money that no payment in this state has. Raises: ValidationError."""

@@ -154,9 +154,7 @@ class _RecordingEngine(EngineBackend):
         return message
 
     def deliver(self, request: Request) -> Message:
-        """Send the request from the calling thread, byte for byte: to an engine in this process directly, else over a
-        connection of its own.
-        """
+        """Send the request from the calling thread, byte for byte; over a connection only where the engine needs one."""
         if (message := self._in_process(request)) is not None:
             return message
         with socket.create_connection((self._host, self._port), self._timeout) as connection:
