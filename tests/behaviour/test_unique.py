@@ -7,6 +7,7 @@ from dynamorm import version as version_field
 from dynamorm.errors import DuplicateKey, MissingItem, ModelError, NotFound, VersionConflict
 
 from .kit import ask, store, stored, table_of
+from .kit import change as changed_past
 
 pytestmark = pytest.mark.engine
 
@@ -491,6 +492,42 @@ def test_a_guard_of_somebody_else_is_not_deleted(db):
 
 
 # ---------------------------------------------------------------------------------------------------------- declaration
+
+
+FOREIGN = [{"L": []}, {"M": {}}, {"BOOL": True}, {"SS": ["a"]}]
+"""What another program has made of a text: no guard can be made of it."""
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda one: next(iter(one)))
+def test_a_value_of_a_foreign_type_is_told_of_where_it_is_asked_for_and_hinders_no_other_write(db, foreign):
+    def spoil():
+        changed_past(db, Payment, ("p1",), "SET ik = :v", v=foreign)
+
+    db.create(Payment(id="p1", idempotency_key="a"))
+    spoil()
+    with pytest.raises(ValidationError, match="Payment.idempotency_key") as told:
+        db.find_by_unique(Payment, idempotency_key="a")
+    assert told.value.field == "idempotency_key"
+    db.update(Payment, "p1", Payment.amount.set(2), Payment.idempotency_key.set("b"))
+    assert db.find_by_unique(Payment, idempotency_key="b").amount == 2
+    spoil()
+    db.put(Payment(id="p1", idempotency_key="c"))
+    assert db.find_by_unique(Payment, idempotency_key="c").id == "p1"
+    spoil()
+    db.delete(Payment, "p1")
+    assert stored(db, Payment, "p1") is None
+    db.repair_unique(Payment, apply=True)
+    assert not guards(db, Payment)
+
+
+def test_a_part_of_a_foreign_type_is_told_of_where_another_part_is_changed(db):
+    db.create(User(org="a", number=1, country="NL", passport=1))
+    changed_past(db, User, ("a", 1), "SET country = :v", v={"L": []})
+    with pytest.raises(ValidationError, match="User.country") as told:
+        db.update(User, "a", 1, User.passport.set(2))
+    assert told.value.field == "country"
+    db.update(User, "a", 1, User.email.set("x"), User.country.set("BE"))
+    assert db.find_by_unique(User, country="BE", passport=1).email == "x"
 
 
 def test_what_cannot_be_unique_is_refused(db):

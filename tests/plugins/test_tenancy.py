@@ -31,6 +31,7 @@ from dynamorm.errors import (
 from dynamorm.plugins.tenancy import Tenancy
 from dynamorm.streams import decode
 
+from ..behaviour.kit import change
 from .tenancy_kit import IDS, Order, Plain, Put, Shared, Txn, outcome, tenants
 
 pytestmark = pytest.mark.engine
@@ -459,6 +460,28 @@ def test_a_value_is_unique_within_its_tenant(pair, key):
     a.delete(mine)
     assert a.create(Txn(number="2", mail=key)).number == "2"
     assert b.find_by_unique(Txn, mail=key) == theirs
+
+
+@pytest.mark.parametrize("foreign", [{"N": "1"}, {"L": []}, {"M": {}}, {"BOOL": True}], ids=lambda one: next(iter(one)))
+def test_a_tenant_of_a_foreign_type_is_told_of_where_a_unique_value_is_asked_for(pair, key, foreign):
+    def spoil():
+        change(pair[0], Txn, (mine.pk, mine.sk), "SET tenant_id = :v", v=foreign)
+
+    a = pair[0]
+    mine = a.create(Txn(number="1", mail=key))
+    for verb in (
+        lambda: a.find_by_unique(Txn, mail=key),
+        lambda: a.update(Txn, mine.pk, mine.sk, Txn.mail.set("b")),
+    ):
+        spoil()
+        with pytest.raises(ValidationError, match=r"Txn\.tenant_id") as told:
+            verb()
+        assert told.value.field == "tenant_id"
+    a.put(Txn(number="1", mail=f"{key}-c"))
+    assert a.find_by_unique(Txn, mail=f"{key}-c").number == "1"
+    spoil()
+    a.delete(Txn, mine.pk, mine.sk)
+    assert not a.exists(Txn, mine.pk, mine.sk)
 
 
 def test_a_value_may_be_unique_across_tenants(pair, key):

@@ -55,12 +55,13 @@ class Constraint(Struct, frozen=True, eq=False):
     def value(self, wires: Wires, named: Mapping[str, str] = NOT_NAMED) -> str | None:
         """The hash of the constrained values, None when one is missing: it is then not guarded.
 
+        Nor is one that another program has stored in a form that no unique attribute has: `check` tells of it.
         Before it stands what it is unique within: ``T#t1#`` and the hash. ``named`` are attributes in the place of a field's own.
         """
         parts = []
         for field in self.fields:
             wire = wires.get(named.get(field.name, field.indexed_as))
-            if wire is None or "NULL" in wire:
+            if wire is None or not _is_named(wire):
                 return None
             ((tag, payload),) = wire.items()
             text = _bytes_of(tag + (b64encode(payload).decode() if isinstance(payload, bytes) else payload))
@@ -74,7 +75,28 @@ class Constraint(Struct, frozen=True, eq=False):
             return digest
         place = wires[self.within.stored]
         assert place is not None  # or there would be no parts
-        return f"{WITHIN}{escape(place['S'])}{END}{digest}"
+        return f"{WITHIN}{escape(place['S'])}{END}{digest}" if isinstance(place.get("S"), str) else None
+
+    def check(self, wires: Wires) -> None:
+        """Refuse what another program has stored in a form that makes no guard. Raises: ValidationError, which names the field."""
+        for field in self.fields:
+            wire = wires.get(field.indexed_as)
+            tag = next(iter(wire), "no type") if isinstance(wire, dict) else "no type"
+            if wire is None or tag == "NULL" or (_is_named(wire) and (field is not self.within or tag == "S")):
+                continue
+            expected = "S is" if field is self.within else "S, N or B is"
+            raise ValidationError(
+                f"{field.owner}.{field.name}: the stored item has {tag} where {expected} expected, so its"
+                f" unique {self.name} is not known: put the item as it should be, or delete it",
+                field=field.name,
+            )
+
+
+def _is_named(wire: Any) -> bool:
+    """Whether a stored value is one that a guard can be made of: a text, a number or bytes."""
+    if not isinstance(wire, dict) or len(wire) != 1:
+        return False
+    return all(tag in {"S", "N", "B"} and isinstance(one, (str, bytes)) for tag, one in wire.items())
 
 
 def _bytes_of(text: str) -> bytes | None:

@@ -203,6 +203,8 @@ def moves(context: Context, plan: ModelRequests, key: bytes, old: Wires, new: Wi
     for constraint in plan.uniques:
         before, after = constraint.values(old), constraint.values(new)
         if before == after:
+            if not after and any(old.get(name) != new.get(name) for name in constraint.stored_names()):
+                constraint.check(new)  # what is left of the item makes no guard for what is new
             continue
         owner = read_object(key) if owner is None else owner
         guards = Guards(context, plan, constraint)

@@ -38,8 +38,12 @@ def find(context: Context, model: Any, values: dict[str, Any]) -> Flow[Any]:
             if owner is None:
                 break
             raw = yield from context.call(read_back(plan, dumps(owner), purpose="verb"))
-            if raw is not None and value in constraint.values(values_in(plan, raw)):
+            if raw is None:
+                continue
+            stored = values_in(plan, raw)
+            if value in constraint.values(stored):
                 return plan.codec.decode_shown(raw)
+            constraint.check(stored)  # the guard says that it is this item, which does not say so itself
     return None
 
 
