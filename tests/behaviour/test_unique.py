@@ -505,7 +505,7 @@ def test_a_value_of_a_foreign_type_is_told_of_where_it_is_asked_for_and_hinders_
 
     db.create(Payment(id="p1", idempotency_key="a"))
     spoil()
-    with pytest.raises(ValidationError, match="Payment.idempotency_key") as told:
+    with pytest.raises(ValidationError, match=r"Payment\.idempotency_key") as told:
         db.find_by_unique(Payment, idempotency_key="a")
     assert told.value.field == "idempotency_key"
     db.update(Payment, "p1", Payment.amount.set(2), Payment.idempotency_key.set("b"))
@@ -523,7 +523,7 @@ def test_a_value_of_a_foreign_type_is_told_of_where_it_is_asked_for_and_hinders_
 def test_a_part_of_a_foreign_type_is_told_of_where_another_part_is_changed(db):
     db.create(User(org="a", number=1, country="NL", passport=1))
     changed_past(db, User, ("a", 1), "SET country = :v", v={"L": []})
-    with pytest.raises(ValidationError, match="User.country") as told:
+    with pytest.raises(ValidationError, match=r"User\.country") as told:
         db.update(User, "a", 1, User.passport.set(2))
     assert told.value.field == "country"
     db.update(User, "a", 1, User.email.set("x"), User.country.set("BE"))
