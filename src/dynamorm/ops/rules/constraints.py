@@ -50,7 +50,18 @@ class Constraint(Struct, frozen=True, eq=False):
         found = [self.value(wires)]
         for name, others in self.others.items():
             found += [self.value(wires, {name: other}) for other in others]
+        found += [self.value(wires, {field.name: field.stored}) for field in self.plain_in(wires)]
         return tuple(dict.fromkeys(one for one in found if one is not None))
+
+    def plain_in(self, wires: Wires) -> list[Field]:
+        """The fields that hold a text or number as it is, beside which nothing is stored: it is from before they had another form."""
+        return [
+            field
+            for field in self.fields
+            if field.name in self.others
+            and wires.get(field.indexed_as) is None
+            and not {"S", "N"}.isdisjoint(wires.get(field.stored) or ())
+        ]
 
     def value(self, wires: Wires, named: Mapping[str, str] = NOT_NAMED) -> str | None:
         """The hash of the constrained values, None when one is missing: it is then not guarded.

@@ -264,7 +264,8 @@ class UniqueRule(WriteRule):
             draft.together_with += moves(draft.context, plan, draft.key, {}, values_of(plan, draft.obj))
         elif isinstance(draft, SaveDraft):
             old = values_in(plan, draft.loaded)
-            writes = moves(draft.context, plan, draft.key, old, values_of(plan, draft.obj))
+            new = {**values_of(plan, draft.obj), **_left(plan, old, draft.changes)}
+            writes = moves(draft.context, plan, draft.key, old, new)
             draft.together_with += writes
             if writes and not versioned:
                 draft.pin(old)
@@ -303,6 +304,16 @@ def values_of(plan: ModelRequests, obj: Any) -> Wires:
     return values
 
 
+def _left(plan: ModelRequests, old: Wires, changes: Any) -> Wires:
+    """What a save leaves of what is stored beside fields, and of values from before: that of those that it does not write."""
+    left: dict[str, dict[str, Any] | None] = {}
+    for field in fields_of(plan):
+        if field.indexed_as != field.stored and field.stored not in changes:
+            names = (*plan.codec.plans[field.name].beside_names, field.stored)
+            left |= {name: old[name] for name in names if name in old}
+    return left
+
+
 def stored_value(plan: ModelRequests, field: Field, value: Any) -> Wires:
     """What guards are made of for a value of a field: its own stored form, or what is stored beside it."""
     wire = plan.codec.encode_field(field.name, value)
@@ -317,6 +328,7 @@ def values_in(plan: ModelRequests, raw: bytes | None) -> Wires:
     """The unique attributes of a stored item."""
     item = {} if raw is None else read_object(raw)
     names = {name for constraint in plan.uniques for name in constraint.stored_names()}
+    names |= {field.stored for constraint in plan.uniques for field in constraint.plain_in(item)}
     return {name: item.get(name) for name in sorted(names)}
 
 
