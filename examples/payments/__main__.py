@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -79,5 +80,11 @@ def _greeting(service: Service, folder: str, *, is_kept: bool) -> str:
     return "\n".join(lines)
 
 
+def _end(*_: object) -> None:
+    """End by SIGTERM as by Ctrl-C: what is deleted at the end is deleted."""
+    sys.exit(128 + signal.SIGTERM)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)  # uvicorn stops first, and then lets this handler have the signal
     sys.exit(main())

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from dynamorm.errors import (
+    ConditionFailed,
     CurrencyMismatch,
     DynamORMError,
     ForbiddenTransition,
@@ -23,6 +24,7 @@ from dynamorm.errors import (
     Retryable,
     TamperedCursor,
     TenantMismatch,
+    VersionConflict,
 )
 
 LOG = logging.getLogger("payments")
@@ -39,6 +41,8 @@ KINDS: tuple[tuple[type[DynamORMError], int, str], ...] = (
     (CurrencyMismatch, 422, "the payment is in another currency"),
     (KeyReused, 422, "this key was used before, for another request"),
     (InProgress, 409, "this is being done at this moment"),
+    (VersionConflict, 503, "this was not done, for others wrote at the same time: send it again, with the same key"),
+    (ConditionFailed, 409, "what is stored does not allow this"),
     (Retryable, 503, "this was not done: send it again, with the same key"),
 )
 

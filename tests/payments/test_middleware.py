@@ -7,9 +7,19 @@ import httpx
 import pytest
 
 from dynamorm import AsyncDB, Attr, Model, Presets, partition_key
-from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.errors import (
+    AlreadyExists,
+    CancellationReason,
+    ConditionFailed,
+    ConfigError,
+    OutcomeUnknown,
+    Throttled,
+    TransactionCancelled,
+    ValidationError,
+    VersionConflict,
+)
 from dynamorm.payments import IdempotencyMiddleware, current_operation, ensure_tables
-from dynamorm.payments.middleware import key_of
+from dynamorm.payments.middleware import _refused, key_of
 from dynamorm.plugins import record_model
 
 pytestmark = pytest.mark.engine
@@ -229,7 +239,10 @@ def test_an_answer_whose_writes_were_not_applied_is_not_sent(served, key):
 
         await db.put(Charge(id="taken", count=1))
         shop.during = refused
-        assert (await post(key, key)).status_code == 503
+        answer = await post(key, key)
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:dynamorm:idempotency:refused")
+        assert "retry-after" not in answer.headers
+        assert "send it again" not in answer.json()["detail"]
         shop.during = lost
         assert (await post(key, key)).status_code == 409
         assert await count(db, key) == 0
@@ -356,3 +369,38 @@ def test_an_application_that_breaks_the_protocol_gives_the_key_back(served, key)
                 await post(key, key)
 
     served(program, app=wrong)
+
+
+CONDITION = "ConditionalCheckFailed"
+
+
+def cancelled(*reasons):
+    return TransactionCancelled("refused", reasons=[CancellationReason(code, error=error) for code, error in reasons])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AlreadyExists("it is there"), 409),
+        (cancelled((CONDITION, AlreadyExists("it is there"))), 409),
+        (cancelled((CONDITION, None)), 409),
+        (cancelled((CONDITION, VersionConflict("changed")), (CONDITION, ConditionFailed("no"))), 409),
+        (VersionConflict("changed"), 503),
+        (cancelled((CONDITION, VersionConflict("changed"))), 503),
+        (cancelled(("TransactionConflict", None)), 503),
+        (Throttled("slowly"), 503),
+        (OutcomeUnknown("nobody knows"), 503),
+        (cancelled(("ValidationError", None)), 500),
+        (ValidationError("no such attribute"), 500),
+    ],
+)
+def test_only_what_may_pass_another_time_is_to_be_sent_again(error, status):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(_refused(send, error))
+    start, body = sent
+    assert start["status"] == status
+    assert (b"send it again" in body["body"]) == (status == 503)

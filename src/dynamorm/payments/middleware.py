@@ -19,6 +19,7 @@ from msgspec.json import encode
 from dynamorm import AsyncDB
 from dynamorm.arguments import check_choice, check_count
 from dynamorm.errors import (
+    ConditionFailed,
     ConfigError,
     DynamORMError,
     InProgress,
@@ -27,6 +28,7 @@ from dynamorm.errors import (
     Outcome,
     StoredFailure,
     ValidationError,
+    VersionConflict,
 )
 from dynamorm.log import logger
 from dynamorm.plugins.idempotency import CURRENT, AsyncIdempotentOperation
@@ -75,9 +77,9 @@ class IdempotencyMiddleware:
     needs it. Nobody is given the answer of somebody else: a request with a key of whom nobody knows who asks is refused. Keys of
     two callers, methods or paths are two keys; the payload is query and body, of up to ``max_body`` bytes.
 
-    400: no key, or none that can be one; or nobody knows who asks. 409 with Retry-After: it runs at this moment; 409: another process went on with it.
-    422: another payload. 503: the database does not answer, or refused the writes. 500: the record was forgotten meanwhile, so that
-    nobody knows. 2xx, 3xx and 4xx are kept, but for 401, 403,
+    400: no key, or none that can be one; or nobody knows who asks. 409 with Retry-After: it runs at this moment; 409: another process went on with it, or what is
+    stored refuses its writes, now and again. 422: another payload. 503: the database does not answer, or others wrote at the same time: the request is to be sent again.
+    500: the record was forgotten meanwhile, so that nobody knows; or the writes are refused for a fault of the server. 2xx, 3xx and 4xx are kept, but for 401, 403,
     408, 409, 425 and 429; a replay has ``Idempotency-Replayed: true``. An answer that is too large to be kept is a 500, and with
     ``on_large="pass"`` it is sent and not kept.
 
@@ -357,8 +359,35 @@ async def _refused(send: Send, error: DynamORMError) -> None:
             "unavailable",
             "it is not known yet whether the request was served: send it again with the same key",
         )
-    else:
+    elif error.retryable or _is_met_once(error):
         await _problem(send, 503, "unavailable", "the request was not served: send it again with the same key")
+    elif _conditions(error):
+        await _problem(
+            send, 409, "refused", "what is stored refuses the writes of this request: sent again, it is refused again"
+        )
+    else:
+        await _problem(send, 500, "fault", "the request was not served, for a fault of the server")
+
+
+_PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons of a cancelled transaction that another try need not meet."""
+
+
+def _conditions(error: DynamORMError) -> list[DynamORMError | None]:
+    """The conditions that refused a write, alone or in a transaction; None for one that says no more."""
+    if isinstance(error, ConditionFailed):
+        return [error]
+    refused = (one for one in getattr(error, "reasons", ()) if one is not None)
+    return [one.error for one in refused if one.code == "ConditionalCheckFailed"]
+
+
+def _is_met_once(error: DynamORMError) -> bool:
+    """Whether the request may be served when it is sent again, and reads again: others wrote meanwhile, and no more is wrong."""
+    conditions = _conditions(error)
+    if conditions:
+        return all(isinstance(one, VersionConflict) for one in conditions)
+    codes = {one.code for one in getattr(error, "reasons", ()) if one is not None}
+    return bool(codes) and codes <= _PASSING
 
 
 async def _problem(
