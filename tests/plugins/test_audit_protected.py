@@ -1,7 +1,9 @@
 """Protected fields in an audit trail: their values are sealed in the records, compared without any MAC, and opened on request alone."""
 
 import contextvars
+import copy
 import json
+import pickle
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
@@ -25,13 +27,16 @@ from dynamorm import (
 from dynamorm.errors import (
     ActorRequired,
     AuditChainBroken,
+    ConditionFailed,
     ConfigError,
+    InvalidUse,
     KeyUnavailable,
     Outcome,
     ValidationError,
 )
 from dynamorm.plugins import EncryptionPlugin, Tenancy, Undecryptable
 from dynamorm.plugins.audit import AuditLog, Sealed, Signer
+from dynamorm.plugins.audit.manifests import create_row
 from dynamorm.plugins.audit.records import day_of, is_authentic, read
 from tests.behaviour.kit import store, stored
 
@@ -286,6 +291,56 @@ def test_a_key_that_is_disabled_hinders_no_delete(opened, Card, plugged):
         ("delete", None),
     ]
     assert db.audit.verify(Card, "a").ok
+
+
+def test_who_looks_at_the_records_of_a_sealed_item_needs_no_warm_key(opened, Card):
+    """Neither a verdict nor what the records tell opens a value of the item: the seal is of no matter to them."""
+    provider = Provider()
+    first = opened(Card, provider)
+    first.create(Card(id="a", number=PAN, name=NAME))
+    first.update(Card, "a", Card.amount.set(1))
+
+    def down(what):
+        raise KeyUnavailable("down")
+
+    provider.fails = down
+    db = opened(Card, provider, log=AuditLog(audit_key=KEY))
+    assert db.audit.verify(Card, "a").ok
+    assert [one.op for one in db.audit.history(Card, "a")] == ["create", "update"]
+    assert db.audit.as_of(Card, "a", datetime.now(UTC)).values["amount"] == 1
+    provider.fails = lambda what: None
+    restored = opened(Card, provider, log=AuditLog(audit_key=KEY)).audit.restore(Card, "a", version=1)
+    assert (restored.item.amount, restored.item.number, restored.left_out) == (0, PAN, ())
+
+
+def test_many_who_look_at_once_are_each_recorded(opened, Card, monkeypatch):
+    db = opened(Card)
+    db.create(Card(id="a", number=PAN))
+    asked = []
+
+    def lost(*args):
+        asked.append(1)
+        if len(asked) < 20:
+            raise ConditionFailed("another one has got the number", outcome=Outcome.NOT_APPLIED)
+        return create_row(*args)
+
+    monkeypatch.setattr("dynamorm.plugins.audit.protected.revealing.create_row", lost)
+    monkeypatch.setattr("dynamorm.plugins.audit.protected.revealing.PAUSE", 0.0)
+    assert db.audit.history(Card, "a", reveal=True)[0].changes
+    assert len(db.audit.reveals(Card, "a")) == 1
+
+
+def test_a_revealed_record_is_not_pickled(opened, Card):
+    db = opened(Card)
+    db.create(Card(id="a", number=PAN))
+    (plain,) = db.audit.history(Card, "a")
+    assert pickle.loads(pickle.dumps(plain)) == plain
+    (shown,) = db.audit.history(Card, "a", reveal=True)
+    assert isinstance(shown, type(plain))
+    for one in (shown, *shown.changes):
+        with pytest.raises(InvalidUse, match="pickle"):
+            pickle.dumps(one)
+        assert copy.deepcopy(one) == one
 
 
 def test_a_key_that_cannot_be_had_now_writes_nothing(opened, Card, plugged):

@@ -5,7 +5,7 @@ import traceback
 import pytest
 
 from dynamorm import Attr, BatchConfig, Bits, Encrypted, Model, Unique, attr, gsi, partition_key, version
-from dynamorm.errors import DynamORMError, KeyDisabled, KeyUnavailable, ValidationError
+from dynamorm.errors import AccessDenied, DynamORMError, KeyDisabled, KeyUnavailable, ValidationError
 from dynamorm.plugins import EncryptionPlugin
 
 from .encryption_kit import Keys, Provider
@@ -264,3 +264,26 @@ def test_text_that_is_not_unicode_is_one_error_that_names_the_field(card, field)
         assert error.__cause__ is None
         assert not holds(error)
     assert db.get(Card, "new") is None
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_no_frame_holds_a_key_whose_record_is_not_stored(card, plugged, monkeypatch, blind):
+    Card, first, provider, _ = card
+    first.create(Card(token="a", number=PAN))
+    db = plugged(EncryptionPlugin(provider))
+    db.get(Card, "a")
+    plugin = next(one for one in db.inner.plugins if one.name == "encryption")
+
+    def refused(ring, what, **values):
+        yield from ()
+        raise AccessDenied("not this table")
+
+    monkeypatch.setattr(plugin.keys.keyring, "_create", refused)
+    before = set(provider.made)
+    with pytest.raises(AccessDenied) as caught:
+        Keys(db).rotate("pci", blind_index=blind)
+    (made,) = [plain for wrapped, (plain, _) in provider.made.items() if wrapped not in before]
+    trace = caught.value.__traceback__
+    frames = [frame for frame, _ in traceback.walk_tb(trace) if frame.f_globals["__name__"].startswith("dynamorm.")]
+    assert frames
+    assert not [frame.f_code.co_qualname for frame in frames if made in frame.f_locals.values()]

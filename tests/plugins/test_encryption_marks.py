@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from dynamorm import DB, Attr, Encrypted, Model, Presets, Undecryptable, attr, partition_key, version
-from dynamorm.errors import KeyDisabled, KeyUnavailable, TamperedCiphertext, ValidationError
+from dynamorm.errors import KeyDisabled, KeyUnavailable, MissingItem, Outcome, TamperedCiphertext, ValidationError
 from dynamorm.plugins import EncryptionPlugin
 
 from .encryption_kit import Provider
@@ -223,3 +223,55 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+def test_an_error_behind_a_write_that_was_applied_is_not_retryable(plugged, key):
+    provider = Provider()
+    plugged(EncryptionPlugin(provider)).create(Counted(token=key, strict="1"))
+    db, left = plugged(EncryptionPlugin(provider)), [1]
+
+    def once(what):
+        if left[0]:
+            left[0] -= 1
+            raise KeyUnavailable("the service of keys does not answer")
+
+    provider.fails = once
+    with pytest.raises(KeyUnavailable) as caught:
+        db.update(Counted, key, Counted.hits.add(1))
+    assert (caught.value.outcome, caught.value.retryable) == (Outcome.APPLIED, False)
+    assert db.get(Counted, key).hits == 1
+
+
+class Counted(Model, table="mark-cards"):
+    token: Attr[str] = partition_key()
+    hits: Attr[int] = attr(default=0)
+    strict: Attr[str | None] = attr(Encrypted("counted"), default=None)
+
+
+def test_an_update_of_what_is_not_there_says_so(db, key):
+    with pytest.raises(MissingItem) as caught:
+        db.update(KeptOf, key, KeptOf.name.set("1"))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert db.get(KeptOf, key) is None
+
+
+class KeptOf(Model, table="mark-cards"):
+    token: Attr[str] = partition_key()
+    customer: Attr[str | None] = attr(default=None, immutable=True)
+    number: Attr[str | None] = attr(Encrypted("of"), default=None)
+    name: Attr[str | None] = attr(Encrypted("of", subject="customer"), default=None)
+
+
+def test_delete_all_needs_no_key_that_was_destroyed(plugged, key):
+    provider = Provider()
+    view = plugged(EncryptionPlugin(provider)).view(tenant=key)
+    for at in range(3):
+        view.create(Card(token=f"{key}-{at}", number="1", sealed="s"))
+
+    def gone(what):
+        raise KeyDisabled("destroyed")
+
+    provider.fails = gone
+    other = plugged(EncryptionPlugin(provider)).view(tenant=key)
+    query = other.model(Card).allow_scan().where(Card.token.begins_with(key))
+    assert query.delete_all(confirm=True) == 3

@@ -44,14 +44,16 @@ class Looks:
 class StoredItem:
     """An item as it is stored, for rules to look at: ``model`` is its class, ``raw`` its JSON.
 
-    Of a read that asks for some of the attributes it holds those, the key, and what the rules have named.
+    Of a read that asks for some of the attributes it holds those, the key, and what the rules have named. ``is_decoded``: an
+    object is made of it; else it is only asked whether it is there for the caller.
 
     Example: ``item.get("deleted_at") is None``
     """
 
-    __slots__ = ("_looks", "_parts", "model", "raw")
+    __slots__ = ("_looks", "_parts", "is_decoded", "model", "raw")
 
-    def __init__(self, model: type[Any], raw: bytes) -> None:
+    def __init__(self, model: type[Any], raw: bytes, *, is_decoded: bool = True) -> None:
+        self.is_decoded: bool = is_decoded
         self.model: type[Any] = model
         self.raw: bytes = raw
         self._parts: Any = None
@@ -150,7 +152,7 @@ class CheckedReading:
         keeps = codec.keeps
         assert keeps is not None  # else this would not be its reading
         if item is None:
-            return keeps(StoredItem(codec.model, raw))
+            return keeps(StoredItem(codec.model, raw, is_decoded=False))
         return item.__class__ is not dict or keeps(StoredItem(codec.class_of(item), raw))
 
     def shown(self, raw: bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamorm.effects import Flow
-from dynamorm.errors import MalformedResponse, Outcome
+from dynamorm.errors import DynamORMError, MalformedResponse, Outcome
 from dynamorm.log import logger
 
 from .op import Op, Safety
@@ -24,6 +24,8 @@ def prepared(op: Op, body: bytes) -> Flow[None]:
     except BaseException as error:
         if op.safety is not Safety.READ:
             error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+            if isinstance(error, DynamORMError):
+                error.retryable = False  # the write would be made a second time
         raise
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.strict import read_object
+from dynamorm.errors import MissingItem
 from dynamorm.models.schema.overriding import override
 from dynamorm.plugin import WriteRule
 
@@ -28,8 +29,10 @@ class WholeItemRule(WriteRule):
 
     @override
     def contribute(self, draft: WriteDraft) -> None:
-        """Read what is stored, unless it is known."""
-        draft.stored_item()
+        """Read what is stored, unless it is known. Raises: MissingItem where there is nothing, and the update makes nothing."""
+        if draft.stored_item() is None and not draft.upsert and draft.condition is None:
+            name, table = draft.plan.codec.schema.name, draft.plan.table
+            raise MissingItem(f"no {name} is stored under this key", operation="UpdateItem", table=table)
 
     @override
     def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:

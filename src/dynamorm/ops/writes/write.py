@@ -190,6 +190,8 @@ def after(error: BaseException, failed: str = "making its result") -> None:
     """Say that the write was applied before this error: whatever fails then must not say that it was not."""
     if getattr(error, "outcome", None) is not Outcome.APPLIED:
         error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+        if isinstance(error, DynamORMError):
+            error.retryable = False  # the write would be made a second time
         error.add_note(f"The write was applied; only {failed} failed.")
 
 

@@ -113,6 +113,7 @@ class Keyring:
         """Make a new version, which nobody uses yet. Returns its name. Raises: KeyUnavailable, KeyDisabled."""
         plain, wrapped = yield from self.provider.generate(ring.context)
         checked(ring, plain)
+        del plain  # the record holds it wrapped, and it is fetched by that
         version = uuid4()
         yield from self._create(ring, _name(version.bytes), key_version=str(version), wrapped=wrapped)
         return str(version)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from random import random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from msgspec.structs import replace
-
-from dynamorm.effects import Flow
-from dynamorm.errors import AuditChainBroken, ConditionFailed, EncryptionError, ValidationError
+from dynamorm.effects import Flow, Sleep
+from dynamorm.errors import AuditChainBroken, ConditionFailed, EncryptionError, InvalidUse, ValidationError
 from dynamorm.plugin import NotReady, without_locals
 
 from ..acting import actor_of
 from ..chain import Replay, believed
+from ..history import AuditRecord
 from ..manifests import create_row
 from ..option import Change
 from ..records import LATEST, day_of, sealed
@@ -24,13 +24,14 @@ from ..values import Sealed, plain
 from .writing import MOST, is_final, purpose
 
 if TYPE_CHECKING:
-    from ..history import AuditRecord
     from ..model import Place, Tracked
     from ..trail import Chain, Trail
 
 T = TypeVar("T")
-TRIES: Final = 8
+TRIES: Final = 64
 """How often a record is made again because another one has got its number."""
+PAUSE: Final = 0.02
+"""Seconds that are waited for at most, for each try before, so that many who look at once get their numbers."""
 
 GONE: Final[Any] = object()
 """In the place of a value that can be opened no more."""
@@ -65,13 +66,38 @@ def revealed(
     return list(opened.values())
 
 
+class _NotPickled:
+    """What holds opened values: a pickle would hold them in the clear."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        del protocol
+        raise InvalidUse(
+            "this record holds protected values that were opened, and a pickle would hold them in the clear: hand on the key of its"
+            " item, and reveal it on the other side"
+        )
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self  # it is never changed
+
+
+class _Opened(_NotPickled, Change):
+    """A change whose values were opened."""
+
+
+class _Revealed(_NotPickled, AuditRecord, frozen=True, kw_only=True):
+    """A record with such changes."""
+
+
 def _opened(opener: Opener, record: AuditRecord) -> Flow[AuditRecord]:
     changes: list[Change] = []
     for change in record.changes:
         old = yield from opener.shown(change.field, change.old)
         new = yield from opener.shown(change.field, change.new)
-        changes.append(Change(field=change.field, old=old, new=new))
-    return replace(record, changes=changes)
+        changes.append(_Opened(field=change.field, old=old, new=new))
+    values: dict[str, Any] = {name: getattr(record, name) for name in record.__struct_fields__}
+    return _Revealed(**{**values, "changes": changes})
 
 
 class Opener:
@@ -177,6 +203,7 @@ def _recorded(trail: Trail, chain: Chain, names: list[str], last: int) -> Flow[N
                 raise
         else:
             return
+        yield Sleep(random() * PAUSE * min(tried, 10))  # noqa: S311 - it is no secret
 
 
 def _last(trail: Trail, tracked: Tracked, place: Place) -> Flow[bytes | None]:

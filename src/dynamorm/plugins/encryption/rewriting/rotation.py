@@ -11,6 +11,7 @@ from uuid import UUID
 from dynamorm import schema_of
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError
+from dynamorm.plugin import without_locals
 
 from ..keyring import LATEST
 from ..records import ACTIVE, Ring
@@ -36,7 +37,7 @@ class KeyActions:
 
     def __init__(self, plugin: EncryptionPlugin, run: Callable[[Any], Any], rewriting: Any) -> None:
         self._plugin = plugin
-        self._run = run
+        self._run: Callable[[Any], Any] = lambda flow: run(_clean(flow))
         self._rewriting = rewriting
 
     def rotate(self, ring: str, *, tenant: str | None = None, blind_index: bool = False) -> Any:
@@ -263,3 +264,12 @@ def under(item: Wires, version: bytes) -> Iterator[str]:
             yield name
     if version in (bytes_of(item.get(SEAL)) or b""):
         yield SEAL
+
+
+def _clean(flow: Flow[Any]) -> Flow[Any]:
+    """A flow whose errors hold no key, and no value, in the frames of the library."""
+    try:
+        return (yield from flow)
+    except BaseException as error:
+        without_locals(error)
+        raise
