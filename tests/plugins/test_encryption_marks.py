@@ -227,8 +227,8 @@ class Clock:
 
 def test_an_error_behind_a_write_that_was_applied_is_not_retryable(plugged, key):
     provider = Provider()
-    plugged(EncryptionPlugin(provider)).create(Counted(token=key, strict="1"))
-    db, left = plugged(EncryptionPlugin(provider)), [1]
+    plugged(EncryptionPlugin(provider)).view(tenant=key).create(Counted(token=key, strict="1"))
+    db, left = plugged(EncryptionPlugin(provider)).view(tenant=key), [1]
 
     def once(what):
         if left[0]:

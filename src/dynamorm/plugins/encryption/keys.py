@@ -380,6 +380,11 @@ class Need(NamedTuple):
     what: bytes | None = None
     is_subject: bool = False
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is only asked what is known of a ring, of which there may be nothing."""
+        return self.what is None
+
     def of(self, keys: Keys) -> Opened:
         """The key, which is not made. Raises: NotReady, KeyUnavailable, KeyDisabled."""
         if self.what is None:

@@ -217,7 +217,7 @@ class Opening(ReadRule):
 
     def prepare(self, items: Sequence[StoredItem], scope: Mapping[str, str]) -> Flow[None]:
         """See `dynamorm.plugin.ReadRule`. What is no envelope is told where it is decoded."""
-        needs: dict[Any, None] = {}
+        needs: dict[Any, bool] = {}  # whether what cannot be had is marked
         for item in items:
             attributes = item.attributes
             if is_record(text_of(attributes.get(self._key_names[0]))):
@@ -228,19 +228,19 @@ class Opening(ReadRule):
                 if stored is not None and "NULL" not in stored:
                     with suppress(TamperedCiphertext, ValueError, TypeError):
                         for need in field.needs(stored, place):
-                            needs[need] = None
+                            needs[need] = needs.get(need, True) and (field.marks or need.is_asked)
             for need in () if self._seal is None else self._seal.needs(attributes, place):
-                needs[need] = None
+                needs.setdefault(need, True)  # the check tells what it means where a key is gone
         keys, found = self._plugin.keys, {}
-        for need in needs:
+        for need, marks in needs.items():
             need.doubt(keys)
-            found[need] = yield from _obtained(keys, need)
+            found[need] = yield from _obtained(keys, need, marks=marks)
         for need, one in found.items():  # an answer may need more keys than are kept, and for longer
             need.hold(keys, one)
 
 
-def _obtained(keys: Keys, need: Any) -> Flow[Any]:
-    """What is needed, or why it can be had no more, which is told to who opens a value with it. Raises: KeyUnavailable."""
+def _obtained(keys: Keys, need: Any, *, marks: bool) -> Flow[Any]:
+    """What is needed, or why it cannot be had, where that is marked, or told to who opens a value with it. Raises: KeyUnavailable."""
     missing: NotReady | None = None
     for _ in range(8):  # what was fetched may end before it is looked at
         try:
@@ -250,7 +250,7 @@ def _obtained(keys: Keys, need: Any) -> Flow[Any]:
         except NotReady as waiting:
             missing = waiting
         except (KeyDisabled, KeyUnavailable) as error:
-            if lasts(error):
+            if isinstance(error, KeyDisabled) or (marks and lasts(error)):
                 return error
             raise
     assert missing is not None  # or it was there

@@ -110,6 +110,7 @@ class V1Need(NamedTuple):
 
     v1: V1
     edk: bytes
+    is_asked: bool = False
 
     def of(self, keys: Keys) -> bytes:
         """The data key. Raises: NotReady, KeyUnavailable, KeyDisabled."""
