@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from random import random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from msgspec.structs import replace
+
 from dynamorm.effects import Flow, Sleep
 from dynamorm.errors import AuditChainBroken, ConditionFailed, EncryptionError, InvalidUse, ValidationError
 from dynamorm.plugin import NotReady, without_locals
 
 from ..acting import actor_of
 from ..chain import Replay, believed
-from ..history import AuditRecord
 from ..manifests import create_row
 from ..option import Change
 from ..records import LATEST, day_of, sealed
@@ -24,6 +25,7 @@ from ..values import Sealed, plain
 from .writing import MOST, is_final, purpose
 
 if TYPE_CHECKING:
+    from ..history import AuditRecord
     from ..model import Place, Tracked
     from ..trail import Chain, Trail
 
@@ -86,18 +88,13 @@ class _Opened(_NotPickled, Change):
     """A change whose values were opened."""
 
 
-class _Revealed(_NotPickled, AuditRecord, frozen=True, kw_only=True):
-    """A record with such changes."""
-
-
 def _opened(opener: Opener, record: AuditRecord) -> Flow[AuditRecord]:
     changes: list[Change] = []
     for change in record.changes:
         old = yield from opener.shown(change.field, change.old)
         new = yield from opener.shown(change.field, change.new)
         changes.append(_Opened(field=change.field, old=old, new=new))
-    values: dict[str, Any] = {name: getattr(record, name) for name in record.__struct_fields__}
-    return _Revealed(**{**values, "changes": changes})
+    return replace(record, changes=changes)
 
 
 class Opener:
