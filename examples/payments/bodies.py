@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
+from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dynamorm.errors import ValidationError
 from dynamorm.payments import Money, currencies
 
 from .models import Card, Payment, Refund
+from .problems import Problem
 
 
 class Body(BaseModel):
@@ -86,9 +88,10 @@ class NewCapture(Body):
 
 
 class NewRefund(Body):
-    """Gives a part back, or all of it."""
+    """Gives a part back, or all of it. With ``ends_dispute`` also of a payment that is disputed, which it then is no more."""
 
     amount: Amount
+    ends_dispute: bool = False
     reason: Annotated[str, Field(pattern=r"^[A-Za-z0-9 .,_-]{1,64}$"), AfterValidator(_no_card)] | None = None
 
 
@@ -96,6 +99,16 @@ class NewEndpoint(Body):
     """Where webhooks are sent to."""
 
     url: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+async def whole(request: Request, most: int = 2**20) -> bytes:
+    """The body of a request of a stranger: no more is read of it than ``most``. Raises: Problem."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise Problem(413, "too-large", f"a body has at most {most} bytes here")
+    return bytes(body)
 
 
 class AcquirerEvent(Body):

@@ -125,7 +125,7 @@ class Deliveries:
             )
         except ValidationError:
             return REFUSED, {}, "the address is not one that a webhook may be sent to"
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return REFUSED, {}, type(error).__name__
         again = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
         return answer.status_code, again, str(answer.status_code)

@@ -25,7 +25,10 @@ from dynamorm.payments import PaymentMixin, RefundMixin
 
 
 class Payment(Model, PaymentMixin, table="service-payments"):
-    """A payment. ``order`` is the merchant's own reference, ``authorization`` the acquirer's."""
+    """A payment. ``order`` is the merchant's own reference, ``authorization`` the acquirer's.
+
+    ``settled``: its money has arrived. That is no part of the status alone, for a payment that is refunded stays so.
+    """
 
     pk: Attr[str] = partition_key(composite("tenant_id", "id"), init=False)
     tenant_id: Attr[str] = attr(Tenant(), init=False)
@@ -33,6 +36,7 @@ class Payment(Model, PaymentMixin, table="service-payments"):
     order: Attr[str]
     card: Attr[str]
     authorization: Attr[str | None] = attr(default=None)
+    settled: Attr[bool] = attr(default=False)
     status_key: Attr[str] = attr(composite("tenant_id", "status"), init=False)
     by_time = gsi("by-time", partition="tenant_id", sort="created_at")
     by_status = gsi("by-status", partition="status_key", sort="created_at")

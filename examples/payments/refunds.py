@@ -12,6 +12,7 @@ from .bodies import NewRefund, refund_body
 from .charges import payment_of
 from .events import tell
 from .models import Refund
+from .problems import Problem
 from .service import Operating, Serving, new_id
 
 router = APIRouter(tags=["refunds"])
@@ -21,6 +22,10 @@ router = APIRouter(tags=["refunds"])
 async def give_back(id: str, body: NewRefund, asking: Asking, op: Operating, service: Serving) -> JSONResponse:
     """Give a part back, or all of it. The acquirer is told behind the commit: nothing is given back that was refused here."""
     payment = await payment_of(asking.view, id)
+    if payment.status is Status.DISPUTED and not body.ends_dispute:
+        raise Problem(
+            409, "disputed", "the payment is disputed, and a refund ends that: say so by ends_dispute, which is true"
+        )
     entry = Refund(
         id=new_id("ref"), payment_id=payment.id, amount=body.amount, currency=payment.currency, reason=body.reason
     )

@@ -49,7 +49,10 @@ class Settings:
 
     def is_own(self, url: str) -> bool:
         """Whether a webhook to this address stays with this service, which is allowed in local development alone."""
-        return self.is_local and urlsplit(url)[:2] == urlsplit(self.url)[:2]
+        try:
+            return self.is_local and urlsplit(url)[:2] == urlsplit(self.url)[:2]
+        except ValueError:  # it is no URL
+            return False
 
 
 def local(

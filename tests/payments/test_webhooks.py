@@ -214,12 +214,27 @@ def test_a_public_https_target_gives_its_addresses():
         "https://user@example.com",
         "https://[::1",
         "https://example.com:99999",
+        "https://example.com:0/",
+        "https://example.com/\n",
+        "https://example.com/\x01",
+        "https://example.com/\x7f",
+        "https://example.com/a b",
+        "https://example.com/\u2003",
+        "https://exa\tmple.com/",
+        " https://example.com/",
+        "https://\uff18.8.8.8/",
         "",
     ],
 )
 def test_what_is_no_https_url_is_refused(url):
     with pytest.raises(ValidationError):
         check_target(url, resolve=resolving("93.184.215.14"))
+
+
+def test_a_name_that_cannot_be_one_has_no_address():
+    for name in ("xn--", "a" * 64 + ".example", "a..example"):
+        with pytest.raises(ValidationError):
+            check_target(f"https://{name}/")
 
 
 @pytest.mark.parametrize(

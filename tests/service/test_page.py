@@ -102,3 +102,11 @@ async def test_the_page_plays_the_acquirer_in_local_development(shop, kind, stat
     assert stored.status == (kind if status == 204 else "captured")
     other = await signed_in(shop, "globex")
     assert (await shop.http.post(f"/play/{kind}/{id}", headers={**other, "x-page": "1"})).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["\xe9", "\u20ac", "a b", "a\r\nb", "\x00", "a" * 300])
+@served
+async def test_what_no_header_may_have_is_no_key(shop, key):
+    answer = await shop.http.post("/session", data={"key": key})
+    assert answer.status_code == 400
+    assert "set-cookie" not in answer.headers

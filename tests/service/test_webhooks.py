@@ -1,5 +1,6 @@
 """Webhooks in: verified, each done once. Webhooks out: signed, in order, repeated until they arrive, and sent nowhere else."""
 
+import asyncio
 import json
 import time
 
@@ -76,6 +77,91 @@ async def test_a_webhook_of_what_cannot_be_is_refused_and_may_come_again(shop):
     assert (await sent(shop, *event(shop, id, name="evt_4", tenant="acme/x"))).status_code == 422
 
 
+@pytest.mark.parametrize("order", [["settle", 3_000], [3_000, "settle"], [3_000, "settle", 2_000], [10_000, "settle"]])
+@served
+async def test_the_books_are_right_in_any_order_of_refunds_and_settlement(shop, order):
+    id, refunded = await shop.acme.paid(), 0
+    for number, step in enumerate(order):
+        if step == "settle":
+            assert (await sent(shop, *event(shop, id, name=f"evt_{number}"))).status_code == 204
+            arrived = 10_000 - refunded
+        else:
+            assert (await shop.acme.post(f"/v1/payments/{id}/refunds", {"amount": step})).status_code == 201
+            refunded += step
+    for again in range(3):  # told again under other ids, it has happened once
+        assert (await sent(shop, *event(shop, id, name=f"evt_again{again}"))).status_code == 409
+    await shop.delivered()
+    payment = await shop.view().require(Payment, id=id)
+    assert (payment.refunded, payment.settled) == (refunded, True)
+    assert payment.status == ("refunded" if refunded == 10_000 else "partially_refunded")
+    balances = (await shop.acme.get("/v1/balances/EUR")).json()
+    assert (balances["bank"], balances["acquirer"]) == (arrived, 10_000 - refunded - arrived)
+    assert sum(balances.values()) == 0
+    assert (await shop.service.books.trial_balance()).ok
+    assert (await shop.service.books.verify()).ok
+
+
+@served
+async def test_a_refund_ends_a_dispute_only_if_it_says_so(shop):
+    id = await shop.acme.paid()
+    assert (await sent(shop, *event(shop, id, "disputed"))).status_code == 204
+    refused = await shop.acme.post(f"/v1/payments/{id}/refunds", {"amount": 300})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:payments:disputed")
+    assert (await shop.view().require(Payment, id=id)).status == "disputed"
+    known = await shop.acme.post(f"/v1/payments/{id}/refunds", {"amount": 300, "ends_dispute": True})
+    assert known.status_code == 201
+    assert (await shop.view().require(Payment, id=id)).status == "partially_refunded"
+
+
+@served
+async def test_of_many_first_addresses_at_once_all_are_told_the_secret_that_holds(shop):
+    url = shop.service.settings.url
+    answers = await asyncio.gather(
+        *(
+            shop.http.put("/v1/endpoint", json={"url": f"{url}/{number}"}, headers=shop.acme.headers)
+            for number in range(6)
+        )
+    )
+    assert [one.status_code for one in answers] == [200] * 6
+    stored = await shop.view().require(Endpoint, consistent=True)
+    assert {one.json()["secret"] for one in answers} == {stored.secret}
+    assert stored.url in {one.json()["url"] for one in answers}
+
+
+@served
+async def test_an_attempt_at_an_address_that_cannot_be_sent_to_is_noted(shop):
+    await shop.http.put("/v1/endpoint", json={"url": shop.service.settings.url}, headers=shop.acme.headers)
+    for url in (
+        "https://8.8.8.8/\x01",
+        "https://[8.8.8.8]/",
+        f"{shop.service.settings.url}/\x7f",
+        "https://8.8.8.8:0/",
+    ):
+        await shop.view().update(Endpoint, Endpoint.url.set(url))  # as it was stored before such addresses were refused
+        id = await shop.acme.paid()
+        await shop.delivered()
+        noted = (await shop.acme.get(f"/v1/payments/{id}/life")).json()["deliveries"]
+        assert [one["attempt"] for one in noted] == [1], url
+        assert not noted[0]["answer"].isdigit(), url
+
+
+@served
+async def test_no_more_is_read_of_a_stranger_than_a_body_has(shop):
+    given = 0
+
+    async def endless():
+        nonlocal given
+        while given < 2**24:
+            given += 2**16
+            yield b" " * 2**16
+
+    for path in ("/webhooks/acquirer", "/session"):
+        given = 0
+        answer = await shop.http.post(path, content=endless())
+        assert answer.status_code == 413, path
+        assert given < 2**22, path
+
+
 class Receiver:
     """A merchant's server, which answers as a test says."""
 
@@ -138,6 +224,9 @@ async def test_a_webhook_is_signed_and_repeated_with_the_same_id_and_body(shop, 
         "http://127.0.0.1:8000@shop.example/",
         "http://127.0.0.1:80001/",
         "ftp://x",
+        "https://[8.8.8.8]/",
+        "https://8.8.8.8/\x01",
+        "https://8.8.8.8:0/",
         "",
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import parse_qs
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from ..access import COOKIE, Caller, caller_of
+from ..bodies import whole
 from ..charges import payment_of
 from ..life import life_of
 from ..models import Payment
@@ -59,7 +61,9 @@ async def payment(id: str, asking: Visiting, service: Serving) -> Response:
 @router.post("/session")
 async def sign_in(request: Request, service: Serving) -> Response:
     """Take an API key, and keep it in a cookie that no script sees and no other site sends."""
-    given = parse_qs((await request.body()).decode("latin-1")).get("key", [""])[0]
+    given = parse_qs((await whole(request)).decode("latin-1")).get("key", [""])[0]
+    if not re.fullmatch(r"[!-~]{0,256}", given):  # no header may have anything else in it
+        raise Problem(400, "key", "an API key has letters, digits and signs of ASCII alone")
     answer = RedirectResponse("/", 303, headers=POLICY)
     if given:
         secure = not service.settings.is_local

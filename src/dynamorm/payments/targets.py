@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any, Final
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from dynamorm.errors import ValidationError
@@ -23,22 +24,27 @@ def check_target(url: str, *, resolve: Callable[..., Any] = socket.getaddrinfo) 
 
     Connect to one of these addresses: a name may be another address a moment later. It looks the name up, and waits for that.
 
-    Raises: ValidationError for what is no https URL, has a user or a password in it, or leads to an address that is not public.
+    Raises: ValidationError for what is no https URL, has a user or a password in it, the port 0, spaces or control
+    characters, or a host that is not in the normal form NFKC, or leads to an address that is not public.
 
     Example: ``addresses = check_target("https://example.com/hook")``
     """
     host, port = None, 0
     try:
         parts = urlsplit(url)
-        if parts.scheme == "https" and "@" not in parts.netloc:
+        if parts.scheme == "https" and "@" not in parts.netloc and parts.port != 0:
             host, port = parts.hostname, parts.port or 443
     except ValueError:
         host = None
     if not host:
         raise ValidationError("a webhook is sent to an https URL without a user: https://example.com/hook", field="url")
+    if not url.isprintable() or any(map(str.isspace, url)):  # a URL is cleaned of some of these before it is used
+        raise ValidationError("a URL has neither spaces nor control characters: write them as %20", field="url")
+    if normalize("NFKC", host) != host:
+        raise ValidationError("the host of the URL is another one in its normal form: write it in that", field="url")
     try:
         found = resolve(host, port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of a name that no name can be
         found = []
     addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
     if not addresses:
