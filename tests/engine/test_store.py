@@ -285,3 +285,9 @@ def test_a_child_process_has_a_copy_of_memory_and_leaves_the_file_to_its_parent(
         assert os.waitpid(child, 0)[1] == 0
         assert held(Asked(memory)) == {}
         put(Asked(file), "parent")
+
+
+def test_a_folder_is_no_file_of_an_engine(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder"):
+        Engine(tmp_path)
+    assert list(tmp_path.parent.glob("*.lock")) == []

@@ -79,7 +79,8 @@ class Registry:
                 if unclaimed is not None:
                     raise unclaimed(f"{schema.name}.{field.name}")
                 name = type(option).__name__
-                raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call db.use(...)")
+                how = getattr(option, "claimed_by", "db.use(...)")
+                raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call {how}")
         for hook in self._field_hooks:
             field_codec = hook(schema, field)
             if field_codec is not None:

@@ -82,6 +82,10 @@ class Store:
         self._lock: int | None = None
         self.path = None if path is None else os.fspath(path)
         if self.path is not None:
+            if os.path.isdir(self.path):
+                raise ConfigError(
+                    f"{self.path} is a folder: an engine is kept in a file, such as {self.path.rstrip(os.sep)}/dev.db"
+                )
             self._lock = _locked(self.path)
         try:
             self._connection = self._open(durability)

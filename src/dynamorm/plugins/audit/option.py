@@ -30,6 +30,7 @@ class Audit:
     __slots__ = ("kind",)
 
     filled_in: ClassVar[bool] = True
+    claimed_by: ClassVar[str] = "db.enable_audit_log()"
 
     def __init__(self, kind: Kind) -> None:
         given: object = kind

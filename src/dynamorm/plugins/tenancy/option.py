@@ -30,6 +30,7 @@ class Tenant:
     __slots__ = ("prefix",)
 
     filled_in: bool = True
+    claimed_by: str = "db.enable_multi_tenancy()"
     scope_entry = "tenant"
     """The entry of a view's scope that the attribute holds."""
 
