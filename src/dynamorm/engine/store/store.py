@@ -82,7 +82,7 @@ class Store:
         self._lock: int | None = None
         self.path = None if path is None else os.fspath(path)
         if self.path is not None:
-            if os.path.isdir(self.path):
+            if Path(self.path).is_dir():
                 raise ConfigError(
                     f"{self.path} is a folder: an engine is kept in a file, such as {self.path.rstrip(os.sep)}/dev.db"
                 )
