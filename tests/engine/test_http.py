@@ -287,6 +287,20 @@ def test_chunks_and_100_continue(server):
     )
 
 
+def test_what_stands_behind_a_body_in_chunks_is_no_header(server):
+    unsigned = request_of(b"", b"Transfer-Encoding: chunked\r\n").replace(b"Content-Length: 0\r\n", b"")
+    unsigned = unsigned.replace(b"Authorization: " + SIGNED.encode() + b"\r\n", b"")
+    body = b"2\r\n{}\r\n0\r\nAuthorization: " + SIGNED.encode() + b"\r\n\r\n"
+    assert b"MissingAuthenticationTokenException" in raw(server, unsigned + body)
+
+
+@pytest.mark.parametrize("levels", [999, 1_001, 100_000])
+def test_a_body_that_is_nested_too_deeply_is_told_so(server, levels):
+    got = raw(server, request_of(b'{"a":' * levels + b"1" + b"}" * levels))
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert b"nested" in got
+
+
 def test_the_end_of_a_connection_is_as_asked(server):
     assert b"Connection: close" in raw(server, request_of(extra=b"Connection: close\r\n") + request_of())
     got = raw(server, request_of(extra=b"Connection: close\r\n") + request_of())

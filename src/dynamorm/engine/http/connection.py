@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[str, str]] = []
         self._head_size = 0
+        self._is_in_head = True
         self._body = bytearray()
         self._size = 0
 
@@ -82,8 +83,9 @@ class Connection(asyncio.Protocol):
         self._grow(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        """Take a header. What comes behind the body in its place is none: it could say what was not checked."""
+        if self._is_in_head:
+            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
         self._grow(len(name) + len(value))
 
     def _grow(self, count: int) -> None:
@@ -93,6 +95,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Ask for the body, where the client waits to be asked."""
+        self._is_in_head = False
         if self._transport is not None and ("expect", "100-continue") in (
             (name, value.strip().lower()) for name, value in self._headers
         ):

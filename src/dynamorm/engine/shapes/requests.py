@@ -118,6 +118,8 @@ def _unreadable(error: Exception) -> Refusal:
     """What is wrong with the bytes, without any of them."""
     if isinstance(error, msgspec.ValidationError):
         return unreadable(f"a member has the wrong type: {error}")
+    if isinstance(error, RecursionError):
+        return unreadable("the request is nested too deeply")
     return unreadable("the request is no JSON object that can be read")
 
 
