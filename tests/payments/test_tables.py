@@ -31,6 +31,7 @@ class Blocking:
     """As much of a database as makes tables."""
 
     scope: Mapping[str, str] = {}
+    is_async = False
 
     config = SimpleNamespace(idempotency_table="once")
 
@@ -48,6 +49,8 @@ class Blocking:
 
 
 class Asyncio(Blocking):
+    is_async = True
+
     async def get(self):
         """As above."""
 

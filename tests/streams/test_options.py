@@ -160,8 +160,9 @@ def test_another_host_serves_both_over_one_driver(db):
 
 def test_both_readers_offer_the_same_with_the_same_words():
     blocking, asynchronous = dynamorm.faces.blocking.stream.StreamReader, dynamorm.faces.aio.stream.AsyncStreamReader
-    names = [name for name in vars(blocking) if not name.startswith("_")]
-    assert names == [name for name in vars(asynchronous) if not name.startswith("_")]
+    assert (blocking.is_async, asynchronous.is_async) == (False, True)
+    names = [name for name in vars(blocking) if not name.startswith("_") and name != "is_async"]
+    assert ["is_async", *names] == [name for name in vars(asynchronous) if not name.startswith("_")]
     assert {"run", "commit", "stop", "close"} == set(names)
     for name in names:
         one, other = getattr(blocking, name), getattr(asynchronous, name)
