@@ -129,6 +129,8 @@ def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
 def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
     """The cases of one test that this run does not take; which those are depends on their names alone."""
     one, minor = cases[0], sys.version_info.minor
+    if one.get_closest_marker("whole"):
+        return []
     if one.get_closest_marker("wide"):
         return [item for item in cases if (_number(item) + minor) % 3 != 0]
     many = len(cases) >= MANY

@@ -24,7 +24,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 BLOCK = re.compile(r"(?P<mark><!-- not run: [^\n]+ -->\n+)?^```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
-pytestmark = pytest.mark.engine
+OWN_ENGINES = ("engine.md", "testing.md")
+"""Pages that show engines of their own, where tables need no prefix."""
+
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 def blocks(page):
@@ -55,7 +58,8 @@ def test_every_block_runs(page, page_module, monkeypatch):
         async_db = runner.run(AsyncTestDB(db.config.engine, **settings).__aenter__())
         # `DB()` and the presets of a page work on the page's own tables.
         monkeypatch.setenv("DYNAMODB_ENDPOINT", db._session.config.endpoint)
-        monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", settings["table_prefix"])
+        if page.name not in OWN_ENGINES:
+            monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", settings["table_prefix"])
         monkeypatch.setenv("SPOOL_KEY", secrets.token_hex(32))  # which a page takes from where secrets are kept
         vars(page_module).update(db=db, async_db=async_db)
         try:
@@ -72,6 +76,7 @@ def test_every_block_runs(page, page_module, monkeypatch):
             runner.run(async_db.close())
             if page_module.db is not db:  # a page that can be pasted opens its own
                 page_module.db.close()
+    monkeypatch.delenv("DYNAMODB_ENDPOINT")  # an engine that has ended
     run_the_tests_in(page_module)
 
 

@@ -14,6 +14,7 @@ import warnings
 import pytest
 
 from dynamorm import DB, AsyncDB, Attr, Model, Presets, TableSettings, partition_key
+from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError, TableNotFound
 from dynamorm.testing import AsyncTestDB, Ministack, TestDB
 from dynamorm.testing.db import drop_tables, local_settings
@@ -328,3 +329,17 @@ def surface(cls):
 def test_both_test_databases_offer_the_same():
     assert surface(TestDB) == surface(AsyncTestDB)
     assert list(inspect.signature(TestDB).parameters) == list(inspect.signature(AsyncTestDB).parameters)
+
+
+@pytest.mark.parametrize("kind", [TestDB, AsyncTestDB])
+def test_an_engine_that_was_found_at_an_endpoint_outlives_the_database(kind, monkeypatch):
+    """It is somebody else's."""
+    monkeypatch.delenv("DYNAMORM_TEST_ENGINE", raising=False)
+    with Engine() as engine:
+        monkeypatch.setenv("DYNAMODB_ENDPOINT", engine.address)
+        for place in ({}, {"endpoint": engine.address}):
+            if kind is TestDB:
+                TestDB(**place).close()
+            else:
+                asyncio.run(AsyncTestDB(**place).close())
+            assert not engine.closed

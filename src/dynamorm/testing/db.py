@@ -66,7 +66,7 @@ class TestDB(DB):
         super().__init__(config, extensions=(*extensions, OwnTables(self._models)))
         self._engine_is_given = hasattr(engine, "faults")
         self._engine = engine_of(self.config, engine, self._move)
-        self._own_engine = None if engine is not None else self.config.engine
+        self._own_engine = None if engine is not None else config.engine  # not one that was found at an endpoint
         self._io.told = True  # a test has nothing else to do in its loop
 
     @property
@@ -169,7 +169,7 @@ class AsyncTestDB(AsyncDB):
         super().__init__(config, extensions=(*extensions, OwnTables(self._models)))
         self._engine_is_given = hasattr(engine, "faults")
         self._engine = engine_of(self.config, engine, self._move)
-        self._own_engine = None if engine is not None else self.config.engine
+        self._own_engine = None if engine is not None else config.engine  # not one that was found at an endpoint
 
     @property
     def engine(self) -> Any:
