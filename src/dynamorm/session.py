@@ -26,7 +26,7 @@ from .codec.placing import placed_in
 from .codec.registry import Registry
 from .effects import Flow
 from .errors import ConfigError, ValidationError
-from .log import FailureLog, shielded
+from .errors.log import FailureLog, shielded
 from .models.schema.overriding import override
 from .wire.channel import Channel, Clock, Server
 from .wire.clock import SkewClock

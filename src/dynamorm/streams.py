@@ -17,7 +17,7 @@ from dynamorm.features.streams.checkpoint import StreamCheckpoint
 from .codec.keys import StoredKey
 from .codec.registry import Registry
 from .errors import EncryptionNotConfigured, InvalidUse, ModelError, ValidationError
-from .log import close_coroutine, interrupts, logger
+from .errors.log import close_coroutine, interrupts, logger
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec

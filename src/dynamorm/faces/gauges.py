@@ -6,11 +6,11 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.log import close_coroutine, interrupts
+from dynamorm.errors.log import close_coroutine, interrupts
 from dynamorm.plugin import Greatest
 
 if TYPE_CHECKING:
-    from dynamorm.log import FailureLog
+    from dynamorm.errors.log import FailureLog
     from dynamorm.session import Session
 
 

@@ -14,8 +14,8 @@ from msgspec.structs import force_setattr
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
+from dynamorm.errors.log import FailureLog, interrupts, is_cancellation, shielded
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.log import FailureLog, interrupts, is_cancellation, shielded
 from dynamorm.models.schema.overriding import own
 from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.calls.in_time import in_time

@@ -13,8 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Acquire, Call, Flow
+from dynamorm.errors.log import FailureLog, interrupts, is_cancellation
 from dynamorm.io.own_loop import on_a_loop
-from dynamorm.log import FailureLog, interrupts, is_cancellation
 from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.session import name_of
 from dynamorm.wire.limiter import Limiter

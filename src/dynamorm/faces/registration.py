@@ -11,9 +11,9 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dynamorm.errors import ConfigError
+from dynamorm.errors.log import FailureLog, interrupts
 from dynamorm.io.net import watch_forks
 from dynamorm.io.own_loop import Flight, on_a_loop
-from dynamorm.log import FailureLog, interrupts
 from dynamorm.ops.calls.attempt_hooks import gave_answer
 from dynamorm.ops.calls.own_credentials import OwnWays
 from dynamorm.session import name_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynamorm.arguments import check_takes
 from dynamorm.errors import ValidationError
-from dynamorm.log import close_coroutine, logger
+from dynamorm.errors.log import close_coroutine, logger
 
 
 def check_progress(progress: Any, argument: str) -> None:

@@ -19,7 +19,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dynamorm.errors import ConfigError, KeyReused, ValidationError
-from dynamorm.log import close_coroutine, interrupts, is_cancellation, logger
+from dynamorm.errors.log import close_coroutine, interrupts, is_cancellation, logger
 from dynamorm.plugins.idempotency import webhook_retention
 
 from .events import Event, Scope, group_of, id_of, message_body, message_id, records_of, scope_of

@@ -30,7 +30,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugins.idempotency import CURRENT, AsyncIdempotentOperation
 
 Scope: TypeAlias = MutableMapping[str, Any]

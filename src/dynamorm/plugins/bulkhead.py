@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds, check_takes
 from dynamorm.errors import Backpressure, ConfigError
-from dynamorm.log import close_coroutine, logger
+from dynamorm.errors.log import close_coroutine, logger
 from dynamorm.plugin import Acquire, Greatest, Limiter, OfOneProcess
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from weakref import ref
 from dynamorm.arguments import check_seconds, type_given
 from dynamorm.effects import Sleep
 from dynamorm.errors import Backpressure, ConfigError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import OfOneProcess, consumed, remaining
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds, check_takes, type_given
 from dynamorm.errors import ConfigError
-from dynamorm.log import close_coroutine, interrupts, logger
+from dynamorm.errors.log import close_coroutine, interrupts, logger
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_seconds, check_secret
 from dynamorm.errors import ConfigError, DynamORMError
+from dynamorm.errors.log import interrupts
+from dynamorm.errors.log import logger as own_logger
 from dynamorm.errors.outcomes import outcome_of
-from dynamorm.log import interrupts
-from dynamorm.log import logger as own_logger
 from dynamorm.plugin import attempt_class, without_values
 
 if TYPE_CHECKING:

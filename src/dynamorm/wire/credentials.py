@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from dynamorm.config.settings import Config, Credentials, CredentialsProvider
 from dynamorm.effects import Call
 from dynamorm.errors import ConfigError, CredentialsError
-from dynamorm.log import close_coroutine, interrupts
+from dynamorm.errors.log import close_coroutine, interrupts
 
 __all__ = ["CredentialSource", "Credentials"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from dynamorm.errors import LicenseError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from . import sources
 from .token import Licence, day, read

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dynamorm.effects import Flow
 from dynamorm.errors import StreamDataLost
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from . import calls as stream_calls
 from .checkpoint import Checkpoints

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.arguments import type_given
 from dynamorm.errors import ConfigError, DynamORMError, PluginRefused
-from dynamorm.log import FailureLog, interrupts, shielded
+from dynamorm.errors.log import FailureLog, interrupts, shielded
 
 if TYPE_CHECKING:
     from .attempts import Attempts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, MalformedResponse, Outcome
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .op import Op, Safety
 

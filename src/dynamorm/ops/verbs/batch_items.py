@@ -18,7 +18,7 @@ from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.placing import place_item
 from dynamorm.effects import Flow, Send, relayed
 from dynamorm.errors import DynamORMError, InvalidUse, ModelError, Outcome, OutcomeUnknown, PluginError, ValidationError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.placed import NotReady
 from dynamorm.models.schema.schema import AppendOnly, tags_of

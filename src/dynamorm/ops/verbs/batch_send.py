@@ -25,7 +25,7 @@ from dynamorm.errors import (
     Unavailable,
     ValidationError,
 )
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.models.schema.overriding import override
 from dynamorm.ops.calls.backoff import Pace
 from dynamorm.ops.calls.op import Op, Safety

@@ -11,7 +11,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final, Literal
 
 from dynamorm.errors import ConditionFailed, ConfigError, DynamORMError, NotFound, TransactionCancelled, ValidationError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from ..homes import Home, at_home, check_name, home_of, home_of_key, home_with
 from ..two_faces import Pages, Steps, is_async, transacted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ConfigError, ModelError, ValidationError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import OfOneProcess, family_of
 
 from .acting import Both, OnlyOnce

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Protocol
 
 from dynamorm.errors import DynamORMError, OutcomeUnknown
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 
 class Item(Protocol):

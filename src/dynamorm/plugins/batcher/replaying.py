@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm import BatchFailure, BatchResult
 from dynamorm.effects import Flow, Gather
 from dynamorm.errors import DynamORMError, Outcome, Spooled, Superseded
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .keeping import Kept, is_last_word, kept
 from .pending import stands_for

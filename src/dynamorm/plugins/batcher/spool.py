@@ -19,7 +19,7 @@ from typing import Final
 from zlib import crc32
 
 from dynamorm.errors import ConfigError, IntegrityError, Unavailable
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .sealing import locked, sealing, secret_of, sync_directory
 

@@ -19,7 +19,7 @@ from dynamorm.errors import (
     Outcome,
     OutcomeUnknown,
 )
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import NotReady, without_locals
 
 from .config import BatchConfig, checked

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from dynamorm import CircuitBreakerConfig
 from dynamorm.arguments import check_choice, check_seconds
 from dynamorm.errors import CircuitOpen, ConfigError, UnknownSetting
-from dynamorm.log import close_coroutine, interrupts, logger
+from dynamorm.errors.log import close_coroutine, interrupts, logger
 from dynamorm.plugin import Greatest, OfOneProcess, attempt_class, remaining
 
 from .circuit import BreakerState, Circuit, Phase, StateChange, Verdict

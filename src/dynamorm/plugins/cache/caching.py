@@ -7,7 +7,7 @@ from os import urandom
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from dynamorm.errors import ConfigError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .config import CacheConfig
 from .memory import Memory

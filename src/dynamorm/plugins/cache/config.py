@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 
 from dynamorm.arguments import Settings, check_count, check_seconds, nearest
 from dynamorm.errors import ConfigError, UnknownSetting
-from dynamorm.log import close_coroutine, interrupts, logger
+from dynamorm.errors.log import close_coroutine, interrupts, logger
 
 CacheableOperation: TypeAlias = Literal["get", "batch_get", "first", "one", "all", "count", "exists", "page"]
 OPERATIONS: Final = get_args(CacheableOperation)

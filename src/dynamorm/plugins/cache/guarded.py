@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .connections.patience import OutOfTime
 from .scripts import NAMES

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import ConfigError
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 FRESH: Final = 6 * 3600.0
 AGAIN: Final = 600.0

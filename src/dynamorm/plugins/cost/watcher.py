@@ -13,7 +13,7 @@ from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
-from dynamorm.log import interrupts, logger
+from dynamorm.errors.log import interrupts, logger
 
 from .alerts import Alerts, Callback, CostAlert, Rule
 

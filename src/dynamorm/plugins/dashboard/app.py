@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from dynamorm.log import FailureLog
+from dynamorm.errors.log import FailureLog
 
 from . import page
 from . import timeline as timelines

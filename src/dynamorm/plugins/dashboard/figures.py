@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ConfigError
-from dynamorm.log import interrupts
+from dynamorm.errors.log import interrupts
 
 if TYPE_CHECKING:
     from .seen import Seen

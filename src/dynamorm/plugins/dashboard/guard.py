@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
 from dynamorm.errors import ConfigError
-from dynamorm.log import FailureLog
+from dynamorm.errors.log import FailureLog
 
 from .markup import document, element, joined
 

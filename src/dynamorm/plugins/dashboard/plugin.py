@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.arguments import check_count, check_text
 from dynamorm.errors import ConfigError, InvalidUse
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import OfOneProcess
 
 from .figures import SAMPLED, History, figures_of

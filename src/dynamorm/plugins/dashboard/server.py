@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.server import ServerState
 
 from dynamorm.errors import ConfigError
-from dynamorm.log import FailureLog, logger
+from dynamorm.errors.log import FailureLog, logger
 
 from .connection import Connection, settings
 

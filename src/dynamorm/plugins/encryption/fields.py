@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext, TenantRequired
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import NotReady, PlacedField, Unread
 
 from .blind import BlindIndex

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from dynamorm.effects import Flow
 from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable, PoolTimeout
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
 from .bounds import Allowance, Findings, Remembered

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from dynamorm.effects import Call
 from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
-from dynamorm.log import close_coroutine
+from dynamorm.errors.log import close_coroutine
 
 from .asked import Asked, known_of
 from .operation import CURRENT, Operation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .operation import CURRENT
 

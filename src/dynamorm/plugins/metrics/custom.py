@@ -10,7 +10,7 @@ from typing import Any
 
 from dynamorm.arguments import check_takes, check_text, is_whole
 from dynamorm.errors import ValidationError
-from dynamorm.log import close_coroutine, interrupts, logger
+from dynamorm.errors.log import close_coroutine, interrupts, logger
 
 LONGEST_NAME = 200
 """Characters of a name: it becomes part of a page, and of the name of a series."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from dynamorm import Unique
 from dynamorm.arguments import check_takes, type_given
 from dynamorm.errors import ConfigError, InvalidTenant, ModelError, TenantError, TenantMismatch, TenantRequired
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 from dynamorm.plugin import family_of
 
 from .binding import OfAll, OfTenant, PutBefore, PutBeforeOfAll

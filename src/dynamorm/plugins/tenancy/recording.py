@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dynamorm.log import logger
+from dynamorm.errors.log import logger
 
 from .rules import ALL
 from .words import in_one_line, who_acts
