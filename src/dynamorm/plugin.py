@@ -50,7 +50,17 @@ from msgspec.json import decode, encode
 
 from .effects import Acquire, Hedge
 from .errors import InvalidUse
-from .models.schema.placed import NotReady, PlacedField, PlacedItem, Unread, key_part, tenant_prefix
+from .models.schema.placed import (
+    OF_TENANTS,
+    NotReady,
+    PlacedField,
+    PlacedItem,
+    Unread,
+    former_tenant_prefix,
+    key_part,
+    system_part,
+    tenant_prefix,
+)
 from .models.schema.rules import KnownText, ReadRule, ScopeRule, WriteRule
 from .models.schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
@@ -77,6 +87,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HOOKS",
     "LATEST_COPY",
+    "OF_TENANTS",
     "VERBS",
     "Acquire",
     "Actor",
@@ -118,11 +129,13 @@ __all__ = [
     "consumed",
     "current_actor",
     "family_of",
+    "former_tenant_prefix",
     "key_part",
     "partitions",
     "refusal",
     "remaining",
     "service_error",
+    "system_part",
     "tenant_prefix",
     "without_locals",
     "without_values",

@@ -1,6 +1,7 @@
 """Ledgers and outboxes of tenants: each tenant has its own, and no other view reads it, posts to it, or delivers from it. On both faces."""
 
 import asyncio
+import json
 import logging
 import uuid
 
@@ -19,7 +20,7 @@ from dynamorm.payments import Ledger, Money, Outbox, Posting, ensure_tables
 from dynamorm.payments.homes import Home, home_of, home_of_key, tenant_of
 from dynamorm.payments.ledger import LedgerBalance
 from dynamorm.plugin import tenant_prefix
-from dynamorm.plugins.tenancy.placing import as_system
+from dynamorm.plugins.tenancy import session_policy
 from tests.behaviour.kit import Recorder
 
 pytestmark = pytest.mark.engine
@@ -361,9 +362,13 @@ def leading_keys(body):
 
 
 def test_prefixes_are_those_that_policies_allow():
+    arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/pay"
+    for tenant in (*TENANTS, "t1", "50% #1", "日本"):
+        (statement,) = json.loads(session_policy(tenant, [], payments=[arn]))["Statement"]
+        leading = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        assert leading == [f"{tenant_prefix(tenant)}*"]
     for tenant in (*TENANTS, "t1", "50% #1", "日本", "a\tb"):
         prefix = tenant_prefix(tenant)
-        assert prefix == f"T#{as_system(tenant)}#"
         assert home_of({"tenant": tenant}) == home_of_key(f"{prefix}x#y") == Home(prefix)
         assert tenant_of(f"{prefix}x") == tenant
     assert home_of({}) == home_of_key("cash") == Home()

@@ -130,11 +130,11 @@ class Wall:
         self.on(LATEST + 1)
 
 
-def version_in_use(db: Any, model: Any, at: str, *, blind: bool = False) -> str:
+def version_in_use(db: Any, model: Any, at: str, *, blind: bool = False, tenant: str = "") -> str:
     """The version of the key that is in use now for a field, or for its blind index."""
     plugin = next(one for one in db.plugins if isinstance(one, EncryptionPlugin))
     (field,) = [one for one in plugin.fields_of(model) if one.attribute == at]
-    ring = field.ring(type("Anywhere", (), {"scope": {}}))
+    ring = field.ring(type("Anywhere", (), {"scope": {"tenant": tenant} if tenant else {}}))
     return str(uuid.UUID(bytes=plugin.keys._active[ring.blind if blind else ring].version))
 
 

@@ -9,7 +9,7 @@ from inspect import Parameter, signature
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from dynamorm.errors import TenantMismatch, TenantRequired, ValidationError
-from dynamorm.plugin import tenant_prefix
+from dynamorm.plugin import OF_TENANTS, tenant_prefix
 
 from .two_faces import Steps, driven
 
@@ -20,9 +20,6 @@ S = TypeVar("S")
 TENANT: Final = "tenant"
 ALL: Final = "all_tenants"
 """The entries of a view's scope that `DB.with_tenant` and `DB.all_tenants` make."""
-
-OF_TENANTS: Final = "T#"
-"""What keys of tenants begin with."""
 
 _CODE: Final = re.compile("%([0-9A-F]{2})")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dynamorm.errors import ValidationError
+
+from .composite import END, escape
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
@@ -140,6 +142,10 @@ class PlacedField:
         return {}
 
 
+OF_TENANTS: Final = "T#"
+"""What keys of the library's own items of a tenant begin with."""
+
+
 def tenant_prefix(tenant: str) -> str:
     """What the keys of the library's own items of a tenant begin with: as it is allowed by `dynamorm.plugins.tenancy.session_policy`.
 
@@ -147,10 +153,34 @@ def tenant_prefix(tenant: str) -> str:
 
     Example: ``tenant_prefix("shop #1") == "T#shop%20%231#"``
     """
-    if tenant.isalnum() and tenant.isascii():
-        return f"T#{tenant}#"
-    part = "".join(f"%{ord(sign):02X}" if sign <= "%" or sign in "*?{}" else sign for sign in tenant)
-    return f"T#{part}#"
+    return f"{OF_TENANTS}{system_part(tenant)}{END}"
+
+
+def system_part(text: str) -> str:
+    """A text as a part of a key of the library's own: without what ends a part, and what means something in a policy of IAM.
+
+    Raises: ValidationError for text that is not Unicode.
+
+    Example: ``system_part("50% #1*") == "50%25%20%231%2A"``
+    """
+    return escape(text).translate(_IN_POLICIES)
+
+
+_IN_POLICIES: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "*?{}"}
+
+
+def former_tenant_prefix(tenant: str) -> str:
+    """As `tenant_prefix`, in the spelling that records of keys had before: signs beyond ASCII by the numbers of their bytes.
+
+    No tenant has one that another one has in the spelling of today.
+
+    Example: ``former_tenant_prefix("é 1") == "T#%C3%A9 1#"``
+    """
+    part = "".join(
+        f"%{byte:02X}" if byte < 0x20 or byte in b"%#*?${}" or byte > 0x7E else chr(byte)
+        for byte in tenant.encode(errors="surrogatepass")
+    )
+    return f"{OF_TENANTS}{part}{END}"
 
 
 def key_part(name: str, wire: Mapping[str, Any]) -> tuple[str, str, bytes]:

@@ -18,6 +18,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import Decoder
 
 from dynamorm import Attr, Model, TableSettings, attr, gsi, partition_key, sort_key
+from dynamorm.plugin import system_part, tenant_prefix
 
 from .values import Digest, Sealed, Wire, encode, joined, mac, plain, state_bytes
 
@@ -203,7 +204,7 @@ def shown(wire: Any) -> Wire | Digest | Sealed | None:
 
 def entity_of(key: dict[str, Wire]) -> str:
     """The key of an item as one text, from which no other key has the same."""
-    text = "#".join(tag + escaped(value) for wire in key.values() for tag, value in wire.items())
+    text = "#".join(tag + system_part(value) for wire in key.values() for tag, value in wire.items())
     if len(text.encode()) > LONGEST_KEY:
         return "H" + urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return text
@@ -211,8 +212,8 @@ def entity_of(key: dict[str, Wire]) -> str:
 
 def partition_of(tenant: str | None, model: str, entity: str, kind: str = "A") -> str:
     """The partition of a chain in the store: that of an item (``A``), or of the reveals of its records (``R``)."""
-    of_tenant = "" if tenant is None else f"T#{escaped(tenant)}#"
-    return f"{of_tenant}~{kind}#{escaped(model)}#{entity}"
+    of_tenant = "" if tenant is None else tenant_prefix(tenant)
+    return f"{of_tenant}~{kind}#{system_part(model)}#{entity}"
 
 
 def day_of(tenant: str | None, at: int, h: bytes) -> str:
@@ -222,14 +223,7 @@ def day_of(tenant: str | None, at: int, h: bytes) -> str:
 
 def day_partition(tenant: str | None, day: int, shard: int) -> str:
     """The partition of a day, counted from 1970, and shard."""
-    return f"{'' if tenant is None else f'T#{escaped(tenant)}#'}~D#{day}#{shard:x}"
-
-
-def escaped(text: str) -> str:
-    """A part of a key: what ends a part, and what policies take for a pattern, is written in another way."""
-    if text.isalnum() and text.isascii():
-        return text
-    return "".join(f"%{ord(sign):02X}" if sign <= "%" or sign in "*?{}" else sign for sign in text)
+    return f"{'' if tenant is None else tenant_prefix(tenant)}~D#{day}#{shard:x}"
 
 
 @cache

@@ -192,8 +192,23 @@ class Keyring:
     # --------------------------------------------------------------------------------------------------------- records
 
     def get(self, ring: Ring, what: str) -> Flow[Any]:
-        """A record; None where it is not there."""
-        db, record, key = self._database(), record_of(ring.home), ring.key(what)
+        """A record; None where it is not there. One that was stored under the former spelling of its tenant is found, too."""
+        found = yield from self._get(ring, ring.key(what))
+        if found is None and (former := ring.former_key(what)) is not None:
+            found = yield from self._get(ring, former)
+        return found
+
+    def each(self, ring: Ring, what: str) -> Flow[list[Any]]:
+        """The records of this name, in either spelling of the tenant: two where processes of both have made one."""
+        found = []
+        for key in (ring.key(what), ring.former_key(what)):
+            record = None if key is None else (yield from self._get(ring, key))
+            if record is not None:
+                found.append(record)
+        return found
+
+    def _get(self, ring: Ring, key: tuple[Any, ...]) -> Flow[Any]:
+        db, record = self._database(), record_of(ring.home)
 
         def get() -> Any:
             return db.get(record, *key, consistent=True)
@@ -217,8 +232,15 @@ class Keyring:
 
     def records(self, ring: Ring) -> Flow[list[Any]]:
         """All records of a ring, where it has a partition of its own."""
-        db, record, key = self._database(), record_of(ring.home), ring.key(ACTIVE)
-        found: list[Any] = yield called(lambda: db.model(record).where(record.pk == key[0]).consistent().all())
+        found: list[Any] = []
+        for key in (ring.key(ACTIVE), ring.former_key(ACTIVE)):
+            if key is not None:
+                found += yield from self._partition(ring, key[0])
+        return found
+
+    def _partition(self, ring: Ring, value: Any) -> Flow[list[Any]]:
+        db, record = self._database(), record_of(ring.home)
+        found: list[Any] = yield called(lambda: db.model(record).where(record.pk == value).consistent().all())
         return found
 
     def _make_first(self, ring: Ring) -> Flow[None]:

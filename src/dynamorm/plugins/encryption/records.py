@@ -6,13 +6,13 @@ Nobody else writes under their keys, and no class of the table shows them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.json import decode
 
 from dynamorm import Attr, Model, attr, partition_key, schema_of, sort_key, version
 from dynamorm.errors import ConfigError, InvalidUse, PartialItem, ValidationError
-from dynamorm.plugin import ReadRule, WriteRule, family_of
+from dynamorm.plugin import OF_TENANTS, ReadRule, WriteRule, family_of, former_tenant_prefix, tenant_prefix
 
 from .options import is_protected
 from .values import text_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft
 
 ACTIVE = "ACTIVE"
+MARK: Final = "~K#"
+"""What the key of a record begins with, behind that of its tenant."""
 
 
 class Home(NamedTuple):
@@ -57,7 +59,15 @@ class Ring(NamedTuple):
 
     def key(self, what: str) -> tuple[Any, ...]:
         """The key of a record: `ACTIVE`, or ``V#`` and a version."""
-        text = f"T#{escaped(self.tenant)}#~K#{self.name}" if self.tenant else f"~K#{self.name}"
+        return self._key(what, tenant_prefix(self.tenant) if self.tenant else "")
+
+    def former_key(self, what: str) -> tuple[Any, ...] | None:
+        """The key that a record of the ring had before, where tenants such as this one were spelled otherwise; else None."""
+        former = former_tenant_prefix(self.tenant)
+        return None if not self.tenant or former == tenant_prefix(self.tenant) else self._key(what, former)
+
+    def _key(self, what: str, prefix: str) -> tuple[Any, ...]:
+        text = f"{prefix}{MARK}{self.name}"
         sort = self.home.sort
         if sort is None or sort[1] == "N":  # a number tells no records apart
             text = f"{text}#{what}"
@@ -71,19 +81,7 @@ class Ring(NamedTuple):
 
 
 def _of_type(kind: str, text: str) -> Any:
-    return (
-        {"S": text, "B": text.encode(), "N": None}[kind]
-        if kind != "N" or "#~K#" in text or text.startswith("~K#")
-        else 0
-    )
-
-
-def escaped(text: str) -> str:
-    """A tenant as a part of a key: what would end it, or is of meaning in a policy, is written by its number."""
-    return "".join(
-        f"%{byte:02X}" if byte in b"%#*?${}" or byte < 0x20 else chr(byte) if byte < 0x7F else f"%{byte:02X}"
-        for byte in text.encode()
-    )
+    return {"S": text, "B": text.encode(), "N": None}[kind] if kind != "N" or is_record(text) else 0
 
 
 _models: dict[Home, type[Any]] = {}
@@ -141,7 +139,7 @@ def record_of(home: Home) -> type[Any]:
 def is_record(value: Any) -> bool:
     """Whether the value of a partition key is that of a record: such an item is no object of the model."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return isinstance(text, str) and (text.startswith("~K#") or (text.startswith("T#") and "#~K#" in text))
+    return isinstance(text, str) and (text.startswith(MARK) or (text.startswith(OF_TENANTS) and f"#{MARK}" in text))
 
 
 def shares_records(schema: Any) -> bool:

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from dynamorm import composite
 from dynamorm.arguments import check_seconds
 from dynamorm.errors import ValidationError
-from dynamorm.plugin import tenant_prefix
+from dynamorm.plugin import system_part, tenant_prefix
 
 from .marks import Secrets
 from .values import canonical
@@ -31,9 +30,6 @@ WEBHOOK_LEAST: Final = 4 * 86_400.0
 
 Sources: https://docs.stripe.com/webhooks, https://github.com/standard-webhooks/standard-webhooks
 """
-
-_ESCAPE: Final = composite("part")
-_ENCODED: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "*?${}"}
 
 
 class Options(Struct, frozen=True):
@@ -91,11 +87,7 @@ def record_key(tenant: str, scope: str, key: str) -> str:
     """The key of a record: it begins with the tenant, as a policy of IAM wants it, and shows no key of a client."""
     head = tenant_prefix(tenant) if tenant else ""
     digest = urlsafe_b64encode(sha256(key.encode()).digest()).decode().rstrip("=")
-    return f"{head}~I#{_escaped(scope)}#{digest}"
-
-
-def _escaped(text: str) -> str:
-    return _ESCAPE.join([text]).translate(_ENCODED)
+    return f"{head}~I#{system_part(scope)}#{digest}"
 
 
 def _check_text(name: str, value: Any, most: int) -> None:

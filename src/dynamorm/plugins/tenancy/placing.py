@@ -8,7 +8,7 @@ from msgspec.json import decode, encode
 
 from dynamorm import Attr, composite, schema_of
 from dynamorm.errors import ModelError
-from dynamorm.plugin import family_of
+from dynamorm.plugin import OF_TENANTS, family_of, tenant_prefix
 
 from .option import Tenant
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 END: Final = "#"
 """What ends a part of a composite key."""
-
-PREFIX: Final = "T#"
-"""What stands before the tenant in keys of the library's own, and in those of a model with ``Tenant(prefix=True)``."""
 
 _COMPOSITE: Final = type(composite("part"))
 _ESCAPE: Final = composite("part")
@@ -30,19 +27,11 @@ def escaped(tenant: str) -> str:
     return _ESCAPE.join([tenant])
 
 
-_ENCODED: Final = {ord(sign): f"%{ord(sign):02X}" for sign in "*?${}"}
-
-
-def as_system(tenant: str) -> str:
-    """An id as it stands behind `PREFIX`: without the signs that mean something in a policy of IAM."""
-    return escaped(tenant).translate(_ENCODED)
-
-
 def unprefixed(wire: dict[str, Any]) -> dict[str, Any]:
     """The wire value of a key without its tenant."""
     text: str = wire.get("S", "")
     parts = text.split(END, 2)
-    return {"S": parts[2]} if text.startswith(PREFIX) and len(parts) == 3 else wire
+    return {"S": parts[2]} if text.startswith(OF_TENANTS) and len(parts) == 3 else wire
 
 
 class Placing:
@@ -69,7 +58,7 @@ class Placing:
         self.in_key: bool = self.keyed  # the key tells the tenant, where the attribute is missing
         if self.prefixed:
             self._check_prefixed()
-            self.keyed, self.lead = True, PREFIX
+            self.keyed, self.lead = True, OF_TENANTS
         self._start = b"{%s:{" % encode(partition.stored) + b'"S":'
 
     def _check_prefixed(self) -> None:
@@ -96,7 +85,7 @@ class Placing:
     def head(self, tenant: str) -> str:
         """What the partition key of each item of a tenant is, or begins with and goes on with ``#``."""
         if self.prefixed:
-            return f"{PREFIX}{as_system(tenant)}"
+            return tenant_prefix(tenant).removesuffix(END)
         return tenant if self.whole else f"{self.lead}{escaped(tenant)}"
 
     def is_of(self, text: str, head: str) -> bool:

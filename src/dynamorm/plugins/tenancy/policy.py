@@ -14,9 +14,10 @@ from msgspec.json import encode
 
 from dynamorm import schema_of
 from dynamorm.errors import ConfigError, ModelError
+from dynamorm.plugin import former_tenant_prefix, tenant_prefix
 
 from .option import checked_id
-from .placing import END, PREFIX, Placing, as_system, escaped, placed
+from .placing import END, Placing, escaped, placed
 
 if TYPE_CHECKING:
     from dynamorm.models.schema.schema import Schema
@@ -67,8 +68,9 @@ def session_policy(
         indexes = [index for schema in schemas for index in _indexes(schema, _placing(schema), tenant)]
         local = [f"{arn}/index/{name}" for name, patterns in indexes if patterns is None]
         statements.append(_statement(_DATA, [arn, *local], _patterns(tenant, schemas)))
-        if not any(_placing(schema).prefixed for schema in schemas):
-            statements.append(_statement(_KEYRING, [arn], [_of_system(tenant)]))
+        given = any(_placing(schema).prefixed for schema in schemas)  # then the data begins as they do today
+        if patterns := [one for one in _of_keys(tenant) if not (given and one == _of_system(tenant))]:
+            statements.append(_statement(_KEYRING, [arn], patterns))
         # Each by itself: keys of one kind may look like those of another tenant of the other kind.
         statements += [
             _statement(("Query",), [f"{arn}/index/{name}"], patterns)
@@ -76,15 +78,15 @@ def session_policy(
             if patterns is not None
         ]
     indexes_too = [*payments, *(f"{arn}/index/*" for arn in payments)]  # which begin with the tenant as well
-    for verbs, others, resources in (
-        (_AUDIT, audit, audit),
-        (_KEYRING, keyring, keyring),
-        (_DATA, payments, indexes_too),
+    for verbs, others, resources, patterns in (
+        (_AUDIT, audit, audit, [_of_system(tenant)]),
+        (_KEYRING, keyring, keyring, _of_keys(tenant)),
+        (_DATA, payments, indexes_too, [_of_system(tenant)]),
     ):
         for arn in others:
             _check_arn(arn)
         if others:
-            statements.append(_statement(verbs, list(resources), [_of_system(tenant)]))
+            statements.append(_statement(verbs, list(resources), patterns))
     return encode({"Version": "2012-10-17", "Statement": statements}).decode()
 
 
@@ -162,7 +164,12 @@ def _beginning(lead: str | None, tenant: str) -> list[str]:
 
 def _of_system(tenant: str) -> str:
     """The pattern of what the library keeps for a tenant."""
-    return f"{PREFIX}{as_system(tenant)}{END}*"
+    return f"{tenant_prefix(tenant)}*"
+
+
+def _of_keys(tenant: str) -> list[str]:
+    """The patterns of the records of a tenant's keys, in the spelling from before too."""
+    return list(dict.fromkeys((_of_system(tenant), f"{former_tenant_prefix(tenant)}*")))
 
 
 def _indexes(schema: Schema, placing: Placing, tenant: str) -> Iterator[tuple[str, list[str] | None]]:

@@ -99,15 +99,13 @@ def _tenant(plugin: EncryptionPlugin, fields: list[EncryptedField], tenant: str)
     rings = dict.fromkeys(Ring(field.home(), field.option.ring, tenant) for field in fields)
     for ring in rings:
         for one in (ring, ring.blind, ring.subjects):
-            pointer = yield from keyring.get(one, ACTIVE)
-            if pointer is None:
-                continue
-            over = yield from _disabled(keyring, pointer)
-            if over is not None:
-                for record in (yield from _versions(keyring, one, pointer)):
-                    yield from _destroyed(keyring, record)
-                yield from _destroyed(keyring, pointer)
-            ends.append(_end(keyring, pointer))
+            for pointer in (yield from keyring.each(one, ACTIVE)):
+                over = yield from _disabled(keyring, pointer)
+                if over is not None:
+                    for record in (yield from _versions(keyring, one, pointer)):
+                        yield from _destroyed(keyring, record)
+                    yield from _destroyed(keyring, pointer)
+                ends.append(_end(keyring, pointer))
             plugin.keys.forget(one)
     return ends
 
