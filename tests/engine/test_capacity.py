@@ -3,7 +3,14 @@
 Sources: dg:CapacityUnitCalculations, dg:read-write-operations, dg:GSI (provisioned throughput), dg:LSI; ``dx`` are dynoxide's captures.
 """
 
+from decimal import Decimal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynamorm.engine.sizes import number_size
+from dynamorm.engine.values.numbers import canonical, written
 
 from .conftest import index, table
 
@@ -178,3 +185,18 @@ def test_batches_tell_by_table(made):
     reads = {"plain": {"Keys": [{"id": S(str(n))} for n in range(4)]}}
     (found,) = made.BatchGetItem(RequestItems=reads, ReturnConsumedCapacity="TOTAL")["ConsumedCapacity"]
     assert found["CapacityUnits"] == 2.0
+
+
+@given(st.integers(-(10**20), 10**20), st.integers(0, 22), st.integers(0, 4))
+def test_a_number_has_one_text_and_one_size_however_it_is_written(digits, places, zeros):
+    value = Decimal(digits).scaleb(-places)
+    text = f"{value:f}" + ("" if places == 0 else "0" * zeros)
+    kept = canonical(text)
+    assert kept == written(value)
+    assert Decimal(kept) == value
+    whole, _, fraction = kept.lstrip("-").partition(".")
+    whole, fraction = whole.lstrip("0"), fraction if whole != "0" else fraction.lstrip("0")
+    if not fraction:
+        whole = whole.rstrip("0")
+    sizes = (len(whole) + 1) // 2 + (len(fraction) + 1) // 2 + kept.startswith("-")
+    assert number_size(kept) == number_size(text) == 1 + sizes

@@ -13,7 +13,9 @@ import time
 import pytest
 
 from dynamorm.engine import Engine, engine_at
-from dynamorm.engine.store.store import Store
+from dynamorm.engine.store import memory
+from dynamorm.engine.store.file import FileStore
+from dynamorm.engine.store.memory import MemoryStore
 from dynamorm.errors import ConfigError
 
 from .conftest import Asked, table
@@ -253,14 +255,62 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path, kills):
         assert all(f"{one[:-1]}{'b' if one[-1] == 'a' else 'a'}" in ids for one in ids)  # no transaction by halves
 
 
-def test_maps_are_ordered_by_their_bytes():
-    store = Store()
+@pytest.mark.parametrize("make", [MemoryStore, FileStore])
+def test_maps_are_ordered_by_their_bytes(make, monkeypatch):
+    monkeypatch.setattr(memory, "MOST", 8)  # blocks of few keys: there are many
+    monkeypatch.setattr(memory, "STEP", 3)
+    rng = random.Random(3)
+    store = make()
     of = store.map()
     keys = [os.urandom(size) for size in (1, 2, 3, 9, 20) for _ in range(20)]
-    store.apply([(of, key, None, (1, b"x")) for key in set(keys)])
-    found = [key for key, _, _ in of.range(b"", b"\xff" * 30)]
-    assert found == sorted(set(keys))
-    assert [key for key, _, _ in of.range(b"", b"\xff" * 30, backwards=True)] == found[::-1]
+    known = {}
+    for step in range(3000):
+        key = rng.choice(keys)
+        new = (step, b"%d" % step) if rng.random() < 0.6 else None
+        store.apply([(of, key, known.get(key), new)])
+        if new is None:
+            known.pop(key, None)
+        else:
+            known[key] = new
+        assert of.get(key) == new
+        if step % 10 == 0:
+            low, high = sorted((rng.choice([b"", *keys]), rng.choice([*keys, b"\xff" * 30])))
+            expected = [(key, *known[key]) for key in sorted(known) if low <= key < high]
+            assert list(of.range(low, high)) == expected
+            assert list(of.range(low, high, backwards=True)) == expected[::-1]
+            assert of.find_size(low, high) == sum(size for _, size, _ in expected)
+            assert of.counted() == (len(known), sum(size for size, _ in known.values()))
+    for key, row in known.items():
+        store.apply([(of, key, row, None)])
+    assert list(of.range(b"", b"\xff" * 30)) == list(of.range(b"", b"\xff" * 30, backwards=True)) == []
+    store.close()
+
+
+@pytest.mark.parametrize("at", range(1, 30))
+def test_changes_in_memory_are_made_together_or_not_at_all(at, monkeypatch):
+    monkeypatch.setattr(memory, "MOST", 4)
+    store = MemoryStore()
+    of = store.map()
+    before = {b"%d" % number: (number, b"old") for number in range(10)}
+    store.apply([(of, key, None, row) for key, row in before.items()])
+    calls = 0
+
+    def interrupted(frame, event, arg):
+        nonlocal calls
+        calls += event == "line"
+        if calls == at:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return interrupted if frame.f_code.co_filename == memory.__file__ else None
+
+    changes = [(of, b"%d" % number, before.get(b"%d" % number), (1, b"new")) for number in range(5, 15)]
+    changes[2] = (of, b"2", before[b"2"], None)
+    sys.settrace(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.make(changes)
+    sys.settrace(None)
+    assert list(of.range(b"", b"\xff")) == [(key, *before[key]) for key in sorted(before)]
+    assert {key: of.get(key) for key in before} == before
     store.close()
 
 
@@ -290,4 +340,4 @@ def test_a_child_process_has_a_copy_of_memory_and_leaves_the_file_to_its_parent(
 def test_a_folder_is_no_file_of_an_engine(tmp_path):
     with pytest.raises(ConfigError, match="is a folder"):
         Engine(tmp_path)
-    assert list(tmp_path.parent.glob("*.lock")) == []
+    assert not tmp_path.with_name(f"{tmp_path.name}.lock").exists()

@@ -23,7 +23,8 @@ from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.legacy import LEGACY, modern
 from dynamorm.engine.shapes.requests import known, reader
 from dynamorm.engine.shapes.strict import refuse_duplicates
-from dynamorm.engine.store.store import Store
+from dynamorm.engine.store.file import FileStore
+from dynamorm.engine.store.memory import MemoryStore
 from dynamorm.engine.store.undo import Version
 from dynamorm.errors import ConfigError
 
@@ -127,7 +128,7 @@ class Engine:
         """What becomes of requests that meet faults; None until `faults` are looked at."""
         self.prefixes: set[str] = set()
         """What names of tables may begin with: faults name tables without it."""
-        self._store = Store(path, durability)
+        self._store = MemoryStore() if path is None else FileStore(path, durability)
         self._core = Core(self._store, settings)
         self._core.due = Sweeper(self._core)
         if throughput == "enforced":
@@ -192,6 +193,8 @@ class Engine:
             if not LEGACY.isdisjoint(request):
                 modern(request)
             with self._lock:
+                if self._closed:
+                    raise ConfigError("this engine was closed")
                 core = self._core
                 if core.due is not None:
                     core.due()

@@ -55,6 +55,8 @@ def number_size(text: str) -> int:
 
     Zeros at either end of the number do not count: ``100`` has one digit, and so has ``0.001``; ``100.5`` has three and one.
     """
+    if text.isdigit():  # as nearly all are
+        return 1 + (len(text.strip("0")) + 1) // 2
     sign = text[:1] == "-"
     digits, _, exponent = text.lstrip("+-").upper().partition("E")
     whole, _, fraction = digits.partition(".")

@@ -1,190 +1,108 @@
-"""The maps: SQLite tables of one BLOB key without row ids, whose order is that of the bytes. It must not know items.
+"""What every store has: ordered maps of keys to rows, changes of them that are made together, and versions. It must not know items.
 
-Files: write-ahead log; ``durability="process"`` loses nothing when the process is killed, ``"power"`` nothing when the machine
-stops. Source: https://www.sqlite.org/pragma.html#pragma_synchronous
+`dynamorm.engine.store.memory` keeps them in memory, `dynamorm.engine.store.file` in a file of SQLite.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from dynamorm.engine.store.undo import Place, Row, Version, Versions
-from dynamorm.errors import ConfigError
-
-Change: TypeAlias = "tuple[Map, bytes, Row | None, Row | None]"
-"""A map, a key in it, what is there, and what is to be there."""
-
-APPLICATION: Final = 0x44594E4D
-FORMAT: Final = 1
-
-_PAGE: Final = 8192
-"""Bytes of a page of SQLite: with 4,096 a put into 150,000 items of 500 bytes takes a third more (measured: 37 and 28 µs)."""
-
-_SYNCHRONOUS: Final = {"process": "NORMAL", "power": "FULL"}
 
 
-class Map:
+class Map(Protocol):
     """One ordered map of keys to rows: a size, and bytes."""
 
-    __slots__ = ("_below", "_get", "_run", "_upwards", "delete", "number", "put")
-
-    delete: str
     number: int
-    put: str
 
-    def __init__(self, connection: sqlite3.Connection, number: int) -> None:
-        self.number = number
-        self._run = connection.execute
-        self._get = f"SELECT s, d FROM m{number} WHERE k = ?"  # noqa: S608 - a number
-        self.put = f"INSERT OR REPLACE INTO m{number} VALUES (?, ?, ?)"  # noqa: S608 - a number
-        self.delete = f"DELETE FROM m{number} WHERE k = ?"  # noqa: S608 - a number
-        self._upwards = f"SELECT k, s, d FROM m{number} WHERE k >= ? AND k < ? ORDER BY k"  # noqa: S608 - a number
-        self._below = f"{self._upwards} DESC"
-
-    def get(self, key: bytes) -> Row | None:
+    @property
+    def get(self) -> Callable[[bytes], Row | None]:
         """The row at a key."""
-        return self._run(self._get, (key,)).fetchone()  # type: ignore[no-any-return]  # sqlite3 is not typed
+        raise NotImplementedError
 
     def range(self, low: bytes, high: bytes, *, backwards: bool = False) -> Iterator[tuple[bytes, int, bytes]]:
         """Keys and rows from ``low`` to below ``high``, in order or in reverse."""
-        return self._run(self._below if backwards else self._upwards, (low, high))
+        raise NotImplementedError
 
     def counted(self) -> tuple[int, int]:
         """How many rows there are, and their sizes all told."""
-        found: tuple[int, int] = self._run(f"SELECT count(*), coalesce(sum(s), 0) FROM m{self.number}").fetchone()  # noqa: S608 - a number
-        return found
+        raise NotImplementedError
 
     def find_size(self, low: bytes, high: bytes) -> int:
         """The sizes of a range all told."""
-        found: int = self._run(
-            f"SELECT coalesce(sum(s), 0) FROM m{self.number} WHERE k >= ? AND k < ?",  # noqa: S608 - a number
-            (low, high),
-        ).fetchone()[0]
-        return found
+        raise NotImplementedError
+
+
+Change: TypeAlias = "tuple[Any, bytes, Row | None, Row | None]"
+"""A map, a key in it, what is there, and what is to be there."""
 
 
 class Store:
-    """Every map of an engine. ``path`` is a file, None for memory.
+    """Every map of an engine: ``numbers`` are theirs. ``path`` is a file, None for memory."""
 
-    Raises: ConfigError for a file that is no engine's, of a newer format, or in use by another process.
-    """
-
-    path: str | None
     numbers: set[int]
+    path: str | None
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, durability: str = "process") -> None:
-        self._lock: int | None = None
-        self.path = None if path is None else os.fspath(path)
-        if self.path is not None:
-            if Path(self.path).is_dir():
-                raise ConfigError(
-                    f"{self.path} is a folder: an engine is kept in a file, such as {self.path.rstrip(os.sep)}/dev.db"
-                )
-            self._lock = _locked(self.path)
-        try:
-            self._connection = self._open(durability)
-        except BaseException:
-            self._unlock()
-            raise
+    def __init__(self, path: str | None, numbers: Iterable[int]) -> None:
+        self.path = path
+        self.numbers = set(numbers)
+        self._next = max(self.numbers, default=0) + 1
         self._versions = Versions()
         self.watch: Callable[[Sequence[Change]], None] | None = None
         """Is told of changes that were made."""
-        self._maps: dict[int, Map] = {}
-        names = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'm[0-9]*'")
-        self.numbers = {int(name[1:]) for (name,) in names}
-        self._next = max(self.numbers, default=0) + 1
 
-    def _open(self, durability: str) -> sqlite3.Connection:
-        known = self.path is not None and _known(self.path)
-        connection = sqlite3.connect(
-            self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512
-        )
-        try:
-            if not known:
-                connection.execute(f"PRAGMA page_size={_PAGE}")
-            if self.path is None:
-                connection.execute("PRAGMA journal_mode=MEMORY")
-                connection.execute("PRAGMA synchronous=OFF")
-            else:
-                _ours(connection, self.path, known=known)
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise ConfigError(
-                f"{self.path} is no file of an engine ({error}): name another one, or a new one"
-            ) from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def numbered(self, number: int | None) -> int:
+        """A number of a map, or that of a new one."""
+        if number is None:
+            number = self._next
+        self._next = max(self._next, number + 1)
+        return number
 
     def map(self, number: int | None = None) -> Map:
         """The map with a number, or a new one."""
-        if number is None:
-            number = self._next
-            self._next += 1
-        found = self._maps.get(number)
-        if found is None:
-            if number not in self.numbers:
-                self._connection.execute(
-                    f"CREATE TABLE m{number} (k BLOB PRIMARY KEY, s INTEGER, d BLOB) WITHOUT ROWID"
-                )
-                self.numbers.add(number)
-                self._next = max(self._next, number + 1)
-            found = self._maps[number] = Map(self._connection, number)
-        return found
+        raise NotImplementedError
+
+    def forget(self, number: int) -> None:
+        """Give back the room of a map."""
+        raise NotImplementedError
+
+    def make(self, changes: Sequence[Change]) -> None:
+        """Make changes: all of them, or none."""
+        raise NotImplementedError
+
+    def swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
+        """Store rows, all of them or none, and return what was in their places."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything into a file, which an engine can open."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the file, or give back the room."""
+        raise NotImplementedError
 
     def drop(self, numbers: set[int]) -> bool:
         """Forget maps, and say so; not where a version may still have them."""
         if self._versions.last() is not None:
             return False
         for number in numbers & self.numbers:
-            self._connection.execute(f"DROP TABLE m{number}")
+            self.forget(number)
             self.numbers.discard(number)
-            self._maps.pop(number, None)
         return True
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Make changes: all of them, or none where the disk fails."""
-        if self.watch is not None:
-            self._apply(changes)
-            self.watch(changes)
-            return
-        self._apply(changes)
-
-    def _apply(self, changes: Sequence[Change]) -> None:
+        """Make changes: all of them, or none where it fails."""
         last = self._versions.last()
         if last is not None:
             rows = last.rows
             for of, key, old, _ in changes:
                 rows.setdefault((of.number, key), old)
-        run = self._connection.execute
-        if len(changes) == 1:
-            ((of, key, _, new),) = changes
-            if new is None:
-                run(of.delete, (key,))
-            else:
-                run(of.put, (key, *new))
-            return
-        run("BEGIN")
-        try:
-            for of, key, _, new in changes:
-                if new is None:
-                    run(of.delete, (key,))
-                else:
-                    run(of.put, (key, *new))
-            run("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                run("ROLLBACK")
-            raise
+        self.make(changes)
+        if self.watch is not None:
+            self.watch(changes)
 
     def snapshot(self) -> Version:
         """The present as a version: nothing is copied."""
@@ -192,90 +110,4 @@ class Store:
 
     def restore(self, version: Version) -> None:
         """Make the present what a version is; the cost goes by what differs."""
-        self._versions.back(version, self._swap)
-
-    def _swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
-        found: dict[Place, Row | None] = {}
-        run = self._connection.execute
-        run("BEGIN")
-        try:
-            for (number, key), row in rows.items():
-                of = self.map(number)
-                found[number, key] = of.get(key)
-                if row is None:
-                    run(of.delete, (key,))
-                else:
-                    run(of.put, (key, *row))
-            run("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                run("ROLLBACK")
-            raise
-        return found
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything into a file, which an engine can open."""
-        with sqlite3.connect(os.fspath(path), isolation_level=None) as other:
-            self._connection.backup(other)
-            other.execute(f"PRAGMA application_id={APPLICATION}")
-            other.execute(f"PRAGMA user_version={FORMAT}")
-        other.close()
-
-    def close(self) -> None:
-        """Close the file, and let others open it."""
-        self._connection.close()
-        self._unlock()
-
-    def _unlock(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
-
-
-def _locked(path: str) -> int:
-    """The lock of a file, which ends with the process. Raises: ConfigError where another one has it."""
-    try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be used for an engine: {error.strerror}") from error
-    if sys.platform == "win32":
-        return lock  # it has no such locks
-    import fcntl  # not on Windows
-
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise ConfigError(f"{path} is in use by another engine: close that one, or name another file") from error
-    return lock
-
-
-def _known(path: str) -> bool:
-    """Whether a file holds anything; it is not touched."""
-    try:
-        return Path(path).stat().st_size > 0
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be used for an engine: {error.strerror}") from error
-
-
-def _ours(connection: sqlite3.Connection, path: str, *, known: bool) -> None:
-    """Raise ConfigError for a file of another program, or of a newer one; mark a new one."""
-    if not known:
-        connection.execute(f"PRAGMA application_id={APPLICATION}")
-        connection.execute(f"PRAGMA user_version={FORMAT}")
-        return
-    found = _number(connection, "application_id")
-    if found != APPLICATION:
-        raise ConfigError(f"{path} is a file of another program: name another one, or a new one")
-    version = _number(connection, "user_version")
-    if version > FORMAT:
-        raise ConfigError(f"{path} was written by a newer version (format {version}; this one knows {FORMAT})")
-    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-        raise ConfigError(f"{path} is damaged: restore it from a copy")
-
-
-def _number(connection: sqlite3.Connection, name: str) -> int:
-    found: Any = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return int(found)
+        self._versions.back(version, self.swap)

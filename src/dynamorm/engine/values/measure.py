@@ -15,13 +15,16 @@ from typing import Any, Final, TypeAlias
 
 from dynamorm.engine.refusal import invalid, unreadable, wrong_parameter
 from dynamorm.engine.sizes import MAX_NAME, number_size, text_size
-from dynamorm.engine.values.numbers import canonical, number
+from dynamorm.engine.values.numbers import canonical, number, usual
 
 Value: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Value]
 
 MAX_DEPTH: Final = 32
 """How deep a value may lie, the attribute itself being the first level."""
+
+SURELY_SHORT: Final = MAX_NAME // 4
+"""Characters of a name that are not too many, whatever they are."""
 
 _EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 _MANY: Final = (
@@ -34,17 +37,31 @@ def measure_item(item: Item) -> int:
     """The bytes of an item, which is checked and normalised on the way. Raises: Refusal."""
     size = 0
     for name, value in item.items():
-        if len(name) > 16_000 and text_size(name) > MAX_NAME:
-            raise invalid("Attribute name is too large, must be less than 65536 bytes")
-        if not name:
-            raise wrong_parameter("Invalid attribute name; an attribute's name is not empty")
-        size += len(name) if name.isascii() else len(name.encode())
-        payload = value.get("S")
-        if payload is not None and len(value) == 1:  # the most frequent kind, without a call
-            size += len(payload) if payload.isascii() else len(payload.encode())
-        else:
-            size += measure(value, 1)
+        length = len(name)
+        if not 0 < length <= SURELY_SHORT:
+            _check_name(name)
+        size += length if name.isascii() else len(name.encode())
+        if len(value) == 1:  # the most frequent kinds, without a call
+            payload = value.get("S")
+            if payload is not None:
+                size += len(payload) if payload.isascii() else len(payload.encode())
+                continue
+            payload = value.get("N")
+            if payload is not None:
+                if not usual(payload):
+                    value["N"] = payload = canonical(payload)
+                size += number_size(payload)
+                continue
+        size += measure(value, 1)
     return size
+
+
+def _check_name(name: str) -> None:
+    """Raise Refusal for a name that is empty, or too long."""
+    if not name:
+        raise wrong_parameter("Invalid attribute name; an attribute's name is not empty")
+    if text_size(name) > MAX_NAME:
+        raise invalid("Attribute name is too large, must be less than 65536 bytes")
 
 
 def measure(value: Value, depth: int = 1) -> int:
@@ -95,9 +112,13 @@ def _list(value: Value, payload: list[Value], depth: int) -> int:
     del value
     if payload and depth >= MAX_DEPTH:
         raise invalid(_DEEP)
-    size = 3
+    size = 3 + len(payload)
     for element in payload:
-        size += 1 + measure(element, depth + 1)
+        text = element.get("S") if len(element) == 1 else None
+        if text is not None:
+            size += len(text) if text.isascii() else len(text.encode())
+        else:
+            size += measure(element, depth + 1)
     return size
 
 
@@ -105,11 +126,16 @@ def _map(value: Value, payload: Item, depth: int) -> int:
     del value
     if payload and depth >= MAX_DEPTH:
         raise invalid(_DEEP)
-    size = 3
+    size = 3 + len(payload)
     for name, element in payload.items():
         if not name:
             raise wrong_parameter("Invalid attribute name; the name of a map's entry is not empty")
-        size += 1 + text_size(name) + measure(element, depth + 1)
+        size += len(name) if name.isascii() else len(name.encode())
+        text = element.get("S") if len(element) == 1 else None
+        if text is not None:
+            size += len(text) if text.isascii() else len(text.encode())
+        else:
+            size += measure(element, depth + 1)
     return size
 
 

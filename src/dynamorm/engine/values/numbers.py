@@ -17,7 +17,8 @@ SMALLEST: Final = -130
 
 Number: TypeAlias = "int | Decimal"
 
-_usual = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z").match
+usual: Final = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z").match
+_fraction = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}\Z").match
 _any = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z").match
 
 EXACT: Final = Context(prec=600, Emax=999_999, Emin=-999_999)
@@ -28,10 +29,13 @@ _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
 
 def canonical(text: str) -> str:
     """The one form of a number. Raises: Refusal for what DynamoDB does not take."""
-    return text if _usual(text) else _canonical(text)
+    return text if usual(text) else _canonical(text)
 
 
 def _canonical(text: str) -> str:
+    if _fraction(text):
+        kept = text.rstrip("0").rstrip(".")
+        return "0" if kept == "-0" else kept
     if not _any(text):
         raise invalid("The parameter cannot be converted to a numeric value")
     mantissa, _, exponent = text.upper().partition("E")

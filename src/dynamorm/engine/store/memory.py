@@ -1,0 +1,215 @@
+"""The maps in memory: rows by their keys, and the keys in order, in blocks of a few hundred. It must not know items.
+
+A key that is new is put in its place within one block, so a map of a million keys takes as long as a small one.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from dynamorm.engine.store.file import FileStore
+from dynamorm.engine.store.store import Change, Map, Store
+from dynamorm.engine.store.undo import Place, Row
+
+MOST: Final = 1024
+"""Keys of a block at most; with more it becomes two."""
+
+STEP: Final = 128
+"""Keys that are taken of a block at a time."""
+
+
+class MemoryMap:
+    """One ordered map of keys to rows. ``rows`` is the truth, and the order of their keys is kept beside it."""
+
+    __slots__ = ("_blocks", "_lasts", "get", "number", "rows")
+
+    get: Callable[[bytes], Row | None]
+    number: int
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.rows: dict[bytes, Row] = {}
+        self.get = self.rows.get
+        self._blocks: list[list[bytes]] = []
+        self._lasts: list[bytes] = []
+        """The last key of each block; no block is empty."""
+
+    def put(self, key: bytes, row: Row) -> None:
+        """Store a row."""
+        rows = self.rows
+        is_new = key not in rows
+        rows[key] = row
+        if is_new:
+            self._insert(key)
+
+    def delete(self, key: bytes) -> None:
+        """Forget a row, where there is one."""
+        if self.rows.pop(key, None) is not None:
+            self._remove(key)
+
+    def _insert(self, key: bytes) -> None:
+        blocks, lasts = self._blocks, self._lasts
+        at = bisect_left(lasts, key)
+        if at < len(lasts):
+            block = blocks[at]
+            insort(block, key)
+        elif not lasts:
+            blocks.append([key])
+            lasts.append(key)
+            return
+        else:
+            at -= 1
+            block = blocks[at]
+            block.append(key)
+            lasts[at] = key
+        if len(block) > MOST:
+            half = len(block) // 2
+            blocks.insert(at + 1, block[half:])
+            del block[half:]
+            lasts.insert(at, block[-1])
+
+    def _remove(self, key: bytes) -> None:
+        blocks, lasts = self._blocks, self._lasts
+        at = bisect_left(lasts, key)
+        block = blocks[at]
+        del block[bisect_left(block, key)]
+        if not block:
+            del blocks[at], lasts[at]
+        else:
+            lasts[at] = block[-1]
+
+    def sort(self) -> None:
+        """Put all keys in order anew: what did so one by one was interrupted."""
+        keys = sorted(self.rows)
+        self._blocks[:] = [keys[at : at + MOST // 2] for at in range(0, len(keys), MOST // 2)]
+        self._lasts[:] = [block[-1] for block in self._blocks]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.rows.clear()
+        self.sort()
+
+    def keys(self, low: bytes, high: bytes, *, backwards: bool = False) -> Iterator[list[bytes]]:
+        """The keys from ``low`` to below ``high``, in order or in reverse, some at a time."""
+        return self._down(low, high) if backwards else self._up(low, high)
+
+    def _up(self, low: bytes, high: bytes) -> Iterator[list[bytes]]:
+        blocks, lasts = self._blocks, self._lasts
+        at = bisect_left(lasts, low)
+        begin = bisect_left(blocks[at], low) if at < len(blocks) else 0
+        while at < len(blocks):
+            block = blocks[at]
+            ends_here = high <= lasts[at]
+            end = bisect_left(block, high) if ends_here else len(block)
+            while begin < end:
+                yield block[begin : min(begin + STEP, end)]
+                begin += STEP
+            if ends_here:
+                return
+            at, begin = at + 1, 0
+
+    def _down(self, low: bytes, high: bytes) -> Iterator[list[bytes]]:
+        blocks, lasts = self._blocks, self._lasts
+        at = bisect_left(lasts, high)
+        if at == len(blocks):
+            at -= 1
+        end = bisect_left(blocks[at], high) if blocks else 0
+        while at >= 0:
+            block = blocks[at]
+            begins_here = low > block[0]
+            begin = bisect_left(block, low) if begins_here else 0
+            while begin < end:
+                first = max(begin, end - STEP)
+                yield block[first:end][::-1]
+                end = first
+            if begins_here:
+                return
+            at -= 1
+            end = len(blocks[at])
+
+    def range(self, low: bytes, high: bytes, *, backwards: bool = False) -> Iterator[tuple[bytes, int, bytes]]:
+        """Keys and rows from ``low`` to below ``high``, in order or in reverse."""
+        rows = self.rows
+        for keys in self.keys(low, high, backwards=backwards):
+            for key in keys:
+                size, data = rows[key]
+                yield key, size, data
+
+    def counted(self) -> tuple[int, int]:
+        """How many rows there are, and their sizes all told."""
+        return len(self.rows), sum([size for size, _ in self.rows.values()])
+
+    def find_size(self, low: bytes, high: bytes) -> int:
+        """The sizes of a range all told."""
+        return sum([size for _, size, _ in self.range(low, high)])
+
+
+class MemoryStore(Store):
+    """Every map of an engine that is kept in memory alone."""
+
+    def __init__(self) -> None:
+        super().__init__(None, ())
+        self._maps: dict[int, MemoryMap] = {}
+
+    def map(self, number: int | None = None) -> Map:
+        """The map with a number, or a new one."""
+        number = self.numbered(number)
+        found = self._maps.get(number)
+        if found is None:
+            found = self._maps[number] = MemoryMap(number)
+            self.numbers.add(number)
+        return found
+
+    def forget(self, number: int) -> None:
+        """Give back the room of a map."""
+        found = self._maps.pop(number, None)
+        if found is not None:
+            found.clear()
+
+    def make(self, changes: Sequence[Change]) -> None:
+        """Make changes: all of them, or none where it is interrupted."""
+        try:
+            for of, key, _, new in changes:
+                if new is None:
+                    of.delete(key)
+                else:
+                    of.put(key, new)
+        except BaseException:  # a handler of signals may raise anywhere
+            self._unmake(changes)
+            raise
+
+    def _unmake(self, changes: Sequence[Change]) -> None:
+        """Put back what was there."""
+        touched: dict[int, MemoryMap] = {}
+        for of, key, old, _ in reversed(changes):
+            found = touched[of.number] = self._maps[of.number]
+            if old is None:
+                found.rows.pop(key, None)
+            else:
+                found.rows[key] = old
+        for found in touched.values():
+            found.sort()
+
+    def swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
+        """Store rows, and return what was in their places."""
+        changes = [(of, key, of.get(key), row) for (number, key), row in rows.items() for of in (self.map(number),)]
+        self.make(changes)
+        return {(of.number, key): old for of, key, old, _ in changes}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything into a file, which an engine can open."""
+        other = FileStore(None)
+        try:
+            for number, of in self._maps.items():
+                other.fill(number, of.range(b"", b"\xff" * 4096))
+            other.save(path)
+        finally:
+            other.close()
+
+    def close(self) -> None:
+        """Give back the room."""
+        for number in tuple(self._maps):
+            self.forget(number)
