@@ -375,7 +375,7 @@ def consumed(call: Call, reply: Reply | None) -> tuple[ConsumedCapacity, ...]:
 
     Example: ``sum(units.read_units for units in consumed(call, reply))``
     """
-    return () if reply is None else consumed_of(call.name, call.body, reply.body)
+    return () if reply is None else consumed_of(call.name, call.table, call.body, reply.body)
 
 
 def partitions() -> Partitions:

@@ -1,18 +1,35 @@
 """Tracing: which tracer, what is sampled, what it may be registered with, what it costs, and what fails."""
 
 import asyncio
+import random
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace import Tracer
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    SamplingResult,
+    StaticSampler,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import dynamorm.plugins
-from dynamorm import AsyncDB, Attr, Model, Presets, attr, partition_key, sort_key, version
+from benchmarks.calls import Scripted
+from dynamorm import DB, AsyncDB, Attr, Model, Presets, attr, partition_key, sort_key, version
 from dynamorm.errors import AlreadyExists, ConfigError
 from dynamorm.plugins.tracing import SCHEMA_URL, TracingPlugin
-from dynamorm.testing import FaultServer, answers
+from dynamorm.testing import FaultServer, answers, reply
 
 from .spans import Spans, failed
 
@@ -36,6 +53,24 @@ MODELS = [Payment, Order]
 @pytest.fixture
 def spans():
     return Spans()
+
+
+def _get(plugin):
+    """A get of a database that is always answered that nothing is there."""
+    db = DB(Presets.local_development(endpoint="http://127.0.0.1:9"), extensions=(plugin,))
+    db._io = Scripted(reply({}))
+    return lambda: db.get(Payment, "p1")
+
+
+@contextmanager
+def seeded(seed):
+    """The ids of traces and spans are the same each time: the SDK draws them from Python's generator."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 # ------------------------------------------------------------------------------------------------------------ sampling
@@ -68,6 +103,138 @@ def test_the_decision_of_the_caller_is_kept(plugged, key):
         assert len(found) == (3 if mine.is_recording() or mine.get_span_context().trace_flags.sampled else 0)
         sampled += bool(found)
     assert 0 < sampled < 40
+
+
+class Asked(Sampler):
+    """A sampler of a program's own, which says that it is one that never samples; it counts how often it is asked."""
+
+    def __init__(self, decision=Decision.RECORD_AND_SAMPLE):
+        self.decision = decision
+        self.times = 0
+
+    def should_sample(self, parent_context, trace_id, name, kind=None, attributes=None, links=None, trace_state=None):
+        self.times += 1
+        return SamplingResult(self.decision, attributes, trace_state)
+
+    def get_description(self):
+        return "AlwaysOffSampler"
+
+
+class Overriding(ParentBased):
+    """Goes by the parent, as it says, and records everything."""
+
+    def should_sample(self, parent_context, trace_id, name, kind=None, attributes=None, links=None, trace_state=None):
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, trace_state)
+
+
+def _parent(*, remote, sampled):
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    return NonRecordingSpan(SpanContext(0x1234, 0x5678, is_remote=remote, trace_flags=flags))
+
+
+PARENTS = {
+    "no parent": trace.INVALID_SPAN,
+    "local": _parent(remote=False, sampled=False),
+    "local, sampled": _parent(remote=False, sampled=True),
+    "remote": _parent(remote=True, sampled=False),
+    "remote, sampled": _parent(remote=True, sampled=True),
+}
+SAMPLERS = {
+    "always off": lambda: ALWAYS_OFF,
+    "always on": lambda: ALWAYS_ON,
+    "record only": lambda: StaticSampler(Decision.RECORD_ONLY),
+    "default off": lambda: DEFAULT_OFF,
+    "default on": lambda: DEFAULT_ON,
+    "ratio": lambda: TraceIdRatioBased(0.5),
+    "ratio by parent": lambda: ParentBasedTraceIdRatio(0.5),
+    "ratio as root": lambda: ParentBased(TraceIdRatioBased(0.5)),
+    "off below a sampled one": lambda: ParentBased(ALWAYS_ON, ALWAYS_OFF, ALWAYS_ON, ALWAYS_OFF, ALWAYS_ON),
+    "a program's own": Asked,
+    "a program's own as root": lambda: ParentBased(Asked()),
+    "a program's own below": lambda: ParentBased(ALWAYS_OFF, local_parent_not_sampled=Asked()),
+    "a program's own by parent": lambda: Overriding(ALWAYS_OFF),
+}
+
+
+@pytest.mark.parametrize("parent", PARENTS.values(), ids=PARENTS)
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_every_sampler_decides_as_it_would_for_a_span_by_hand(sampler, parent):
+    """With and without the plugin the same is recorded: what is not asked is known."""
+    spans, by_hand = Spans(sampler()), Spans(sampler())
+    get = _get(spans.plugin())
+    with trace.use_span(parent), seeded(7):
+        for _ in range(8):
+            get()
+    with trace.use_span(parent), seeded(7):
+        for _ in range(8):
+            with by_hand.tracer.start_as_current_span("verb") as verb:
+                if verb.is_recording():
+                    by_hand.tracer.start_span("request").end()
+    found, expected = spans.take(), by_hand.take()
+    assert [span.context.trace_id for span in found] == [span.context.trace_id for span in expected]
+    assert [span.context.trace_flags for span in found] == [span.context.trace_flags for span in expected]
+
+
+def test_a_sampler_of_a_program_is_asked_once_for_each_span():
+    sampler = Asked(Decision.DROP)
+    get = _get(Spans(sampler).plugin())
+    get()
+    assert sampler.times == 1  # the verb: its request is left out with it
+    sampler.decision = Decision.RECORD_AND_SAMPLE
+    get()
+    assert sampler.times == 3
+
+
+@pytest.mark.parametrize("global_", [False, True], ids=["tracer", "global provider, set later"])
+def test_what_a_known_sampler_leaves_out_makes_no_span(monkeypatch, global_):
+    made = []
+    start = Tracer.start_span
+    monkeypatch.setattr(Tracer, "start_span", lambda *args: made.append(args[1]) or start(*args))
+    spans = Spans(ParentBased(TraceIdRatioBased(1.0)))
+    if global_:
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+        get = _get(TracingPlugin())
+        get()
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
+        with trace.use_span(PARENTS["remote"]):
+            get()  # it meets the provider
+        made.clear()
+    else:
+        get = _get(spans.plugin())
+    for parent in (PARENTS["local"], PARENTS["remote"]):
+        with trace.use_span(parent):
+            get()
+    assert made == []
+    get()
+    assert made == ["dynamorm.get Payment", "GetItem payments"]
+    assert len(spans.take()) == 2
+
+
+def test_a_sampler_that_takes_the_place_of_another_one_decides():
+    spans = Spans(ALWAYS_OFF)
+    get = _get(spans.plugin())
+    get()
+    assert spans.take() == []
+    spans.tracer.sampler = ALWAYS_ON
+    get()
+    assert len(spans.take()) == 2
+
+
+def test_spans_that_the_sdk_counts_are_counted(monkeypatch):
+    """Those that it leaves out, too: it has a metric of its own for them."""
+    monkeypatch.setenv("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
+    counted = []
+
+    class Counting:
+        def start_span(self, parent, decision):
+            counted.append(decision)
+            return lambda: None
+
+    spans = Spans(ALWAYS_OFF)
+    get = _get(spans.plugin())
+    spans.tracer._tracer_metrics = Counting()
+    get()
+    assert counted == [Decision.DROP]
 
 
 def test_a_tracer_that_does_nothing(plugged, spans, key):
@@ -216,5 +383,5 @@ def test_what_is_not_recorded_costs_a_few_calls():
 
     found = {name: fewest(get) for name, get in gets().items()}
     assert found["tracing, a tracer that does nothing"] - found[LOOKING] <= 8  # of which the API makes five
-    assert found["tracing, not sampled"] <= found["by hand, not sampled"]
+    assert found["tracing, not sampled"] - found[LOOKING] <= 8  # it is told by the parent alone: no span is made
     assert found["tracing, recorded"] - found["by hand, recorded"] <= 8

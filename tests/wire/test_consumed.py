@@ -7,10 +7,10 @@ from dynamorm.wire import consumed
 from dynamorm.wire.consumed import consumed_of
 
 
-def told(operation, body, request=b"{}"):
+def told(operation, body, request=b"{}", table="t"):
     return [
         (one.table, one.index, one.read_units, one.write_units)
-        for one in consumed_of(operation, request, body.encode())
+        for one in consumed_of(operation, table, request, body.encode())
     ]
 
 
@@ -80,22 +80,22 @@ OTHERS = (
 )
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"ConsumedCapacity":%s}',
-        '{"ConsumedCapacity":%s,"Item":{"a":{"S":"b"}}}',
-        '{"Attributes":{"a":{"S":"b"}},"ConsumedCapacity":%s}',
-        '{"Count":1,"ConsumedCapacity":%s,"Items":[{}]}',
-        '{"ConsumedCapacity":%s,"Item":{"ConsumedCapacity":{"M":{}},"x":{"S":",\\"ConsumedCapacity\\":{}}"}}}',
-        '{"Item":{"ConsumedCapacity":{"M":{}}},"ConsumedCapacity":%s}',
-        '{"Item":{"x":{"S":"y"},"ConsumedCapacity":{"M":{"CapacityUnits":{"N":"7"}}}},"ConsumedCapacity":%s}',
-        '{"Item":{"x":{"S":",\\"ConsumedCapacity\\":{\\"CapacityUnits\\":7}}"}},"ConsumedCapacity":%s}',
-        '{ "ConsumedCapacity" : %s }',
-        '{"ConsumedCapacity":%s ,"Item":{}}',
-        '{"ConsumedCapacity":%s,"Item":{}}\n',
-    ],
-)
+PLACES = [
+    '{"ConsumedCapacity":%s}',
+    '{"ConsumedCapacity":%s,"Item":{"a":{"S":"b"}}}',
+    '{"Attributes":{"a":{"S":"b"}},"ConsumedCapacity":%s}',
+    '{"Count":1,"ConsumedCapacity":%s,"Items":[{}]}',
+    '{"ConsumedCapacity":%s,"Item":{"ConsumedCapacity":{"M":{}},"x":{"S":",\\"ConsumedCapacity\\":{}}"}}}',
+    '{"Item":{"ConsumedCapacity":{"M":{}}},"ConsumedCapacity":%s}',
+    '{"Item":{"x":{"S":"y"},"ConsumedCapacity":{"M":{"CapacityUnits":{"N":"7"}}}},"ConsumedCapacity":%s}',
+    '{"Item":{"x":{"S":",\\"ConsumedCapacity\\":{\\"CapacityUnits\\":7}}"}},"ConsumedCapacity":%s}',
+    '{ "ConsumedCapacity" : %s }',
+    '{"ConsumedCapacity":%s ,"Item":{}}',
+    '{"ConsumedCapacity":%s,"Item":{}}\n',
+]
+
+
+@pytest.mark.parametrize("body", PLACES)
 def test_wherever_it_stands_and_however_often_it_is_read(body):
     for _ in range(3):
         assert told("GetItem", body % UNITS) == [("t", None, 0.5, 0.0)]
@@ -103,18 +103,38 @@ def test_wherever_it_stands_and_however_often_it_is_read(body):
         assert told("Query", body % OTHERS) == [("u", None, 0.0, 0.0), ("u", "g", 9.0, 0.0)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"Item":{"ConsumedCapacity":{"M":{}}}}',
-        '{"Item":{"x":{"S":"y"},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}}',
-        '{"Items":[{"x":{"S":"y"},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}],"Count":1}',
-        '{"Item":{"x":{"M":{"y":{"S":""},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}}}}',
-        '{"Item":{"x":{"S":"{\\"ConsumedCapacity\\":{}}"}}}',
-    ],
-)
+OF_ITEMS = [
+    '{"Item":{"ConsumedCapacity":{"M":{}}}}',
+    '{"Item":{"x":{"S":"y"},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}}',
+    '{"Items":[{"x":{"S":"y"},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}],"Count":1}',
+    '{"Item":{"x":{"M":{"y":{"S":""},"ConsumedCapacity":{"CapacityUnits":7,"TableName":"t"}}}}}',
+    '{"Item":{"x":{"S":"{\\"ConsumedCapacity\\":{}}"}}}',
+]
+
+
+@pytest.mark.parametrize("body", OF_ITEMS)
 def test_an_attribute_of_this_name_tells_nothing(body):
     assert told("GetItem", body) == []
+
+
+@pytest.mark.parametrize("before", [UNITS, OTHERS])
+@pytest.mark.parametrize("place", PLACES)
+def test_what_the_answer_before_told_is_not_told_of_another(place, before):
+    """The answers of one operation on one table tell each its own, whatever came before, and wherever that stood."""
+    expected = {UNITS: [("t", None, 0.5, 0.0)], OTHERS: [("u", None, 0.0, 0.0), ("u", "g", 9.0, 0.0)]}
+    for others in PLACES:
+        for units, found in expected.items():
+            assert told("Query", place % before) == expected[before]
+            assert told("Query", others % units) == found
+    same_texts = (
+        f'{{"Item":{{"x":{{"S":"y"}},"ConsumedCapacity":{before}}}}}',
+        f'{{"Item":{{"ConsumedCapacity":{before}}}}}',
+    )
+    for body in (*OF_ITEMS, *same_texts):
+        assert told("Query", place % before) == expected[before]
+        assert told("Query", body) == []
+    assert told("Query", place % before) == expected[before]
+    assert told("Query", "{}") == []
 
 
 def test_a_name_with_braces_is_read_as_well():
@@ -127,5 +147,6 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr(consumed, "MOST_KNOWN", 10)
     for number in range(100):
         body = '{"ConsumedCapacity":{"TableName":"t%d","CapacityUnits":%d}}' % (number, number)  # noqa: UP031 - has braces
-        assert told("GetItem", body) == [(f"t{number}", None, float(number), 0.0)]
+        assert told("GetItem", body, table=f"t{number}") == [(f"t{number}", None, float(number), 0.0)]
     assert len(consumed._known) <= 10
+    assert len(consumed._latest) <= 10

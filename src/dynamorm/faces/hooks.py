@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 
 from dynamorm.effects import Call, Flow
 from dynamorm.errors import DynamORMError, InvalidUse, PluginError, PluginRefused
-from dynamorm.errors.log import FailureLog, interrupts, is_cancellation, shielded
+from dynamorm.errors.log import FailureLog, interrupts, is_cancellation
 from dynamorm.io.own_loop import on_a_loop
 from dynamorm.models.schema.overriding import own
 from dynamorm.ops.calls.attempt_hooks import gave_answer
@@ -33,7 +33,7 @@ class Ends:
     """The outermost layer around the verbs: ``began`` and ``ended`` in the order in which they are told."""
 
     def __init__(self, began: Named, ended: Named, clock: Clock) -> None:
-        self._began = tuple(shielded(hook, name, "began") for name, hook in began)
+        self._began = tuple((hook, FailureLog(name, "began")) for name, hook in began)
         self._ended = tuple((hook, FailureLog(name, "ended")) for name, hook in ended)
         self._clock = clock
 
@@ -44,8 +44,13 @@ class Ends:
         def ending(operation: Operation) -> Flow[Any]:
             error: BaseException | None = None
             try:
-                for began in beginnings:
-                    began(operation)
+                for began, failed in beginnings:
+                    try:  # in this frame, and not `shielded`: it is done for each verb
+                        began(operation)
+                    except BaseException as fault:
+                        if interrupts(fault):
+                            raise
+                        failed(fault)
                 return (yield from verb(operation))
             except BaseException as failure:  # cancelled, interrupted and closed, too
                 error = failure
@@ -53,7 +58,7 @@ class Ends:
             finally:
                 force_setattr(operation, "took", clock() - operation.started)
                 for ended, failed in hooks:
-                    try:  # in this frame, and not `shielded`: it is done for each verb
+                    try:  # as above
                         ended(operation, error)
                     except BaseException as fault:  # the verb has ended
                         if interrupts(fault):

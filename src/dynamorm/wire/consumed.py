@@ -66,40 +66,53 @@ _object: Final = re.compile(_NESTED % (_NESTED % rb"\{[^{}]*\}")).match
 """Matches an object with the objects in it, as deep as those of indexes: none of its texts, names of tables and indexes, has braces."""
 _FIRST: Final = b'{"ConsumedCapacity":'
 _LAST: Final = b',"ConsumedCapacity":'
+_ENDS: Final = frozenset({b",", b"}"})
 
 _Parts = tuple[ConsumedCapacity, ...]
 _known: Final[dict[tuple[str, bytes], _Parts]] = {}
+_latest: Final[dict[tuple[str, str], tuple[bytes, _Parts]]] = {}
 MOST_KNOWN: Final = 1_000
-"""What was read already: most requests cost the same as others before, and to read an answer takes longer than to find it here."""
+"""What was read already: most requests cost the same as others before, and to read an answer takes longer than to find it here.
+
+``_latest`` has the beginning or the end of the latest answer of each operation on a table, which the next one mostly has, too.
+"""
 
 
-def consumed_of(operation: str, request: bytes, body: bytes) -> _Parts:
+def consumed_of(operation: str, table: str, request: bytes, body: bytes) -> _Parts:
     """The units that a reply tells of; none where it does not tell. Raises: MalformedResponse."""
-    member = _member(body)
-    if member is None or "Execute" in operation:
+    latest = _latest.get((operation, table))
+    if latest is not None and (body.startswith(latest[0]) or body.endswith(latest[0])):
+        return latest[1]
+    edge = _edge(body)
+    if edge is None or "Execute" in operation:
         return _read(operation, request, body)
-    parts = _known.get((operation, member))
+    parts = _known.get((operation, edge))
     if parts is None:
         parts = _read(operation, request, body)
-        if len(_known) >= MOST_KNOWN:
-            _known.clear()
-        _known[operation, member] = parts
+        _keep(_known, (operation, edge), parts)
+    _keep(_latest, (operation, table), (edge, parts))
     return parts
 
 
-def _member(body: bytes) -> bytes | None:
-    """The text of the member, where it is an object and the first or the last one of a whole answer.
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(kept) >= MOST_KNOWN:
+        kept.clear()
+    kept[key] = value
 
-    An attribute of an item may have that name, but it is neither: there are the braces of the item around it.
+
+def _edge(body: bytes) -> bytes | None:
+    """The text of the member with the edge of the answer, where it is an object and the first or the last one of a whole answer.
+
+    That is from the answer's beginning to the character behind it, or from the comma before it to the answer's end. An attribute of an item may have that name, but it is neither: there are the braces of the item around it.
     """
     if body.startswith(_FIRST):
         found = _object(body, 20)
-        return found[0] if found is not None and body[found.end() : found.end() + 1] in {b",", b"}"} else None
+        return body[: found.end() + 1] if found is not None and body[found.end() : found.end() + 1] in _ENDS else None
     place = body.rfind(_LAST)
     if place < 0:
         return None
     found = _object(body, place + 20)
-    return found[0] if found is not None and body[found.end() :] == b"}" else None
+    return body[place:] if found is not None and body[found.end() :] == b"}" else None
 
 
 def _read(operation: str, request: bytes, body: bytes) -> _Parts:

@@ -27,12 +27,10 @@ class Watch:
         outwards = inwards[::-1]
         self._asked = tuple((name, of["admit"], _told(of["observed"], name)) for name, of in inwards)
         self._admitting = any(of["admit"] is not None for _, of in inwards)
-        self._observing = tuple(
-            (of["observed"], FailureLog(name, "observed")) for name, of in outwards if of["observed"] is not None
-        )
-        self._retried = _shielded("retried", inwards)
-        self._began = _shielded("call_began", inwards)
-        self._ended = _shielded("call_ended", outwards)
+        self._observing = _hooks("observed", outwards)
+        self._retried = _hooks("retried", inwards)
+        self._began = _hooks("call_began", inwards)
+        self._ended = _hooks("call_ended", outwards)
         self.sees_calls: bool = bool(self._began or self._ended)
 
     def admitted(self, op: Op, run: Attempts | None) -> bool:
@@ -94,19 +92,34 @@ class Watch:
 
     def again(self, op: Op, error: BaseException) -> None:
         """Tell that an attempt has failed and another one begins now."""
-        for retried in self._retried:
-            retried(op, error)
+        for retried, failed in self._retried:
+            try:
+                retried(op, error)
+            except BaseException as fault:  # the attempt has ended
+                if interrupts(fault):
+                    raise
+                failed(fault)
 
     def began(self, op: Op) -> bool:
         """Tell that the first attempt of a call is sent now. True: its end is to be told."""
-        for began in self._began:
-            began(op)
+        for began, failed in self._began:
+            try:
+                began(op)
+            except BaseException as fault:  # it is sent all the same
+                if interrupts(fault):
+                    raise
+                failed(fault)
         return True
 
     def ended(self, op: Op, error: BaseException | None) -> None:
         """Tell the end of a call."""
-        for ended in self._ended:
-            ended(op, error)
+        for ended, failed in self._ended:
+            try:
+                ended(op, error)
+            except BaseException as fault:  # the call has ended
+                if interrupts(fault):
+                    raise
+                failed(fault)
 
 
 def gave_answer(moment: str, name: str, answer: Any) -> ConfigError:
@@ -117,8 +130,11 @@ def gave_answer(moment: str, name: str, answer: Any) -> ConfigError:
     )
 
 
-def _shielded(hook: str, plugins: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Callable[..., None], ...]:
-    return tuple(shielded(of[hook], name, hook) for name, of in plugins if of[hook] is not None)
+def _hooks(
+    moment: str, plugins: Sequence[tuple[str, dict[str, Any]]]
+) -> tuple[tuple[Callable[..., Any], FailureLog], ...]:
+    """The hooks of a moment, each with what logs its failures. They are shielded where they are called: it is done for each call."""
+    return tuple((of[moment], FailureLog(name, moment)) for name, of in plugins if of[moment] is not None)
 
 
 def _told(observed: Callable[..., Any] | None, name: str) -> Callable[..., None] | None:

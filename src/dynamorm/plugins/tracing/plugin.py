@@ -17,6 +17,7 @@ from dynamorm.plugin import attempt_class
 
 from .ends import Request, fail, of_end
 from .kinds import Kind, of_call, of_verb
+from .sampling import leaving_out
 
 if TYPE_CHECKING:
     import contextvars
@@ -67,6 +68,8 @@ class TracingPlugin:
         self._tracer: Tracer = _global_tracer(api) if tracer is None else _checked(tracer)
         self._internal, self._client, self._below = api.SpanKind.INTERNAL, api.SpanKind.CLIENT, api.set_span_in_context
         self._current, self._link = api.get_current_span, api.Link
+        self._left_out = leaving_out(self._tracer, self._current, api.INVALID_SPAN)
+        self._api = api if isinstance(self._tracer, api.ProxyTracer) else None
         self._kinds: dict[Any, Kind] = {}
         self._requests: dict[Call, Request] = {}
 
@@ -74,6 +77,8 @@ class TracingPlugin:
 
     def began(self, operation: Operation) -> None:
         """Begin the span of a verb, below the span that is current here."""
+        if self._left_out is not None and self._left_out():
+            return
         model = operation.model if isinstance(operation.model, type) else None
         index = operation.index if isinstance(operation.index, str) else None  # what is none is refused by the verb
         key = (operation.verb, model, operation.table, index)
@@ -84,6 +89,8 @@ class TracingPlugin:
             if operation.page is not None:
                 span.set_attribute("dynamorm.page", operation.page)
             operation.notes[self] = _Verb(span, self._below(span))
+        elif self._api is not None and span.get_span_context().is_valid:
+            self._look_again(self._api)
 
     def ended(self, operation: Operation, error: BaseException | None) -> None:
         """End the span of a verb. It stays the parent of what is found out later, by ``error.resolve()``."""
@@ -156,6 +163,13 @@ class TracingPlugin:
             if caller.is_valid:
                 callers[caller.span_id] = caller
         return tuple(map(self._link, callers.values()))
+
+    def _look_again(self, api: ModuleType) -> None:
+        """Take the tracer of the global provider itself, where there is one by now, in the place of what waits for it."""
+        tracer = _global_tracer(api)
+        if not isinstance(tracer, api.ProxyTracer):
+            self._left_out = leaving_out(tracer, self._current, api.INVALID_SPAN)
+            self._tracer, self._api = tracer, None
 
     def _learned(self, key: Any, kind: Kind) -> Kind:
         if len(self._kinds) >= MAX_KNOWN:
