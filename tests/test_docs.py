@@ -11,12 +11,14 @@ import asyncio
 import inspect
 import re
 import secrets
+import shlex
 import sys
 import types
 from pathlib import Path
 
 import pytest
 
+from dynamorm.__main__ import main as command_line
 from dynamorm.testing import AsyncTestDB, TestDB
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,6 +97,29 @@ def run_the_tests_in(module):
         else:
             with TestDB() as fixture:
                 function(fixture)
+
+
+SHOWN = re.compile(r"^```(?P<kind>python|console)\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_every_command_of_the_command_line_runs(page_module, monkeypatch, tmp_path):
+    """Its commands, on its models, in the order of the page: each one ends with 0."""
+    page = ROOT / "docs" / "guide" / "command-line.md"
+    done = 0
+    with TestDB() as db:
+        monkeypatch.setenv("DYNAMODB_ENDPOINT", db.config.endpoint)
+        monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", db.config.table_prefix)
+        for block in SHOWN.finditer(page.read_text("utf-8")):
+            if block["kind"] == "python":
+                (tmp_path / "shop_models.py").write_text(block["code"])
+                monkeypatch.delitem(sys.modules, "shop_models", raising=False)
+                continue
+            for line in block["code"].splitlines():
+                assert line.startswith("$ dynamorm "), line
+                assert command_line(shlex.split(line)[2:]) == 0, line
+                done += 1
+    monkeypatch.delitem(sys.modules, "shop_models", raising=False)
+    assert done > 10
 
 
 PASTED = ("plugins", "observability", "tracing", "resilience", "cache", "batcher", "cost")

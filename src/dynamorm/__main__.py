@@ -1,23 +1,31 @@
-"""``python -m dynamorm COMMAND``: ``top`` shows a dashboard in the terminal, ``dashboard`` serves one, ``license`` shows a licence."""
+"""``dynamorm`` and ``python -m dynamorm``: the command line, `dynamorm.adapters.cli`.
+
+``top``, ``dashboard`` and ``license`` need no more than what they use themselves; everything else needs the extra ``cli``.
+"""
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 COMMANDS = {
     "dashboard": "dynamorm.plugins.dashboard.command",
     "license": "dynamorm.config.licence.command",
     "top": "dynamorm.plugins.dashboard.top",
 }
+MISSING = "the command line needs typer and rich: pip install 'dynamorm-py[cli]'"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that is named first. Returns its exit status."""
+    """Run the command that is named. Returns its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    if not given or given[0] not in COMMANDS:
-        sys.stderr.write(f"usage: python -m dynamorm {{{','.join(COMMANDS)}}} ...\n")
+    if given and given[0] in COMMANDS:
+        status: int = import_module(COMMANDS[given[0]]).main(given[1:])
+        return status
+    if find_spec("typer") is None or find_spec("rich") is None:
+        sys.stderr.write(f"dynamorm: {MISSING}; without it there are: {', '.join(COMMANDS)}\n")
         return 0 if given in (["-h"], ["--help"]) else 2
-    status: int = import_module(COMMANDS[given[0]]).main(given[1:])
-    return status
+    code: int = import_module("dynamorm.adapters.cli.app").main(given)
+    return code
 
 
 if __name__ == "__main__":

@@ -59,7 +59,9 @@ OWNERS = {
     "fastapi": ("dynamorm.adapters", "dynamorm.plugins.tenancy.fastapi", *BESIDE),
     "redis": ("dynamorm.plugins.cache",),
     "requests": (),
-    "rich": ("dynamorm.plugins.dashboard.screen", "dynamorm.plugins.dashboard.top"),
+    "rich": ("dynamorm.adapters.cli", "dynamorm.plugins.dashboard.screen", "dynamorm.plugins.dashboard.top"),
+    "typer": ("dynamorm.adapters.cli",),
+    "pyarrow": ("dynamorm.adapters.cli",),
     "starlette": ("dynamorm.plugins.dashboard.app", *BESIDE),
     "uvicorn": ("dynamorm.plugins.dashboard.connection", "dynamorm.plugins.dashboard.server", *BESIDE),
     # Commands: one fetches a price list, the other asks a dashboard.
@@ -70,11 +72,11 @@ OWNERS = {
 OUTSIDE = (
     "dynamorm.__main__",
     "dynamorm.adapters",
-    "dynamorm.cli",
     "dynamorm.dashboard",
     "dynamorm.export",
     "dynamorm.payments",
     "dynamorm.plugins",
+    "dynamorm.spread",
     "dynamorm.testing",
 )
 # They may name a plugin: the faces import one on first use, the root hands plugin names on lazily.

@@ -1,0 +1,84 @@
+"""The application: all commands, and what becomes of a command line that is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+
+from .command import DEBUG, ENDPOINT, JSON, MODELS, PREFIX, PROFILE, REGION, told
+from .ends import Code, Stop, one_line
+from .out import leave_pipe
+from .settings import Options
+
+app: Final = typer.Typer(
+    name="dynamorm",
+    help="DynamoDB from the command line: tables, items, exports and imports.",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+_MODULES: Final = ("items", "tables")
+for _name in _MODULES:
+    import_module(f"dynamorm.adapters.cli.commands.{_name}").add(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    *,
+    endpoint: ENDPOINT = None,
+    region: REGION = None,
+    profile: PROFILE = None,
+    prefix: PREFIX = None,
+    models: MODELS = None,
+    json: JSON = False,
+    debug: DEBUG = False,
+) -> None:
+    """DynamoDB from the command line. Options of where and how may stand in front of a command, or behind it.
+
+    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 nothing to reach, 5 stopped half-way and resumable, 130 Ctrl-C.
+    """
+    ctx.obj = Options(endpoint, region, profile, prefix, models, json, debug)
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(int(Code.USAGE))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line. Returns its exit code."""
+    completing = any(name.endswith("DYNAMORM_COMPLETE") for name in os.environ)
+    try:
+        found = app(list(arguments), prog_name="dynamorm", standalone_mode=completing)
+    except KeyboardInterrupt:
+        return told(Stop(Code.INTERRUPTED, "interrupted"))
+    except BrokenPipeError:
+        leave_pipe()
+        return Code.DONE
+    except Exception as error:  # noqa: BLE001 - those of typer; any other is raised again
+        return _refused(error)
+    return found if isinstance(found, int) else Code.DONE
+
+
+def _refused(error: Exception) -> int:
+    """What was typed is no command. The exceptions of typer are told by what they offer: their places differ with its version."""
+    if type(error).__name__ == "Abort":
+        return told(Stop(Code.INTERRUPTED, "interrupted"))
+    said: Any = getattr(error, "format_message", None)
+    if said is None:
+        raise error
+    context = getattr(error, "ctx", None)
+    where = "dynamorm" if context is None else context.command_path
+    text = one_line(said()).rstrip(".")
+    return told(Stop(Code.USAGE, f"{text}; see `{where} --help`"))
+
+
+def run() -> None:
+    """Run the command line of the process, and end it."""
+    sys.exit(main(sys.argv[1:]))
