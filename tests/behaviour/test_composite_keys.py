@@ -22,7 +22,7 @@ from dynamorm import (
     updated_at,
     version,
 )
-from dynamorm.errors import UnknownArgument
+from dynamorm.errors import ModelError, UnknownArgument
 
 from .kit import change, store, stored
 
@@ -321,3 +321,44 @@ def test_unique_attributes_go_with_composite_keys(db, key):
     db.save(account)
     db.delete(Account, tenant=key, number=1)
     assert db.find_by_unique(Account, email=f"{key}@z") is None
+
+
+class Entry(Model, table="entries", discriminator="kind"):
+    pk: Attr[str] = partition_key()
+    group: Attr[str | None] = attr(default=None)
+    grouped = gsi("grouped", partition="group")
+
+
+class Note(Entry):
+    """Not in the index."""
+
+
+class Task(Entry):
+    pk: Attr[str] = partition_key(composite("TASK#{id}"))
+    group: Attr[str | None] = attr(composite("OWNER#{owner}"), init=False)
+    id: Attr[str]
+    owner: Attr[str | None] = attr(default=None)
+
+
+MODELS.append(Entry)
+
+
+def test_a_class_makes_a_key_of_an_index_that_its_base_leaves_out(db, key):
+    db.create(Note(pk=f"note {key}"))
+    task = db.create(Task(id=key))
+    assert task.group is None
+    assert "group" not in stored(db, Task, task.pk)
+    db.update(task, Task.owner.set(key))
+    assert task.group == f"OWNER#{key}"
+    assert db.model(Task).where(Task.owner == key).all() == [task]
+    db.update(task, Task.owner.set(None))
+    assert "group" not in stored(db, Task, task.pk)
+
+
+def test_a_primary_key_has_a_value_always():
+    with pytest.raises(ModelError, match=r"Open\.pk: a composite is stored as text: annotate it as Attr\[str\]$"):
+
+        class Open(Model, table="opened"):
+            pk: Attr[str | None] = partition_key(composite("a", "b"))
+            a: Attr[str]
+            b: Attr[str]

@@ -32,8 +32,11 @@ def check_composites(schema: Schema) -> None:
     for name, composite in composites.items():
         where = f"{schema.name}.{name}"
         field = schema.fields[name]
-        if field.annotation is not str and field.annotation != "str":
-            raise ModelError(f"{where}: a composite is stored as text: annotate it as Attr[str]")
+        if not _is_text(field):
+            raise ModelError(
+                f"{where}: a composite is stored as text: annotate it as Attr[str]"
+                + ("" if field.role else ", or as Attr[str | None], as the class may whose field it overrides")
+            )
         if field.role not in ("", "partition", "sort"):
             raise ModelError(f"{where}: a {field.role} cannot be a composite")
         for component in composite.components:
@@ -42,6 +45,16 @@ def check_composites(schema: Schema) -> None:
             raise ModelError(
                 f"{where}: shards are for a partition key; this is none, neither of the table nor of an index"
             )
+
+
+def _is_text(field: Field) -> bool:
+    """Whether a field is declared as text; the key of an index may be None, as it is while one of its parts is."""
+    if isinstance(field.annotation, str):
+        names = {name.strip() for name in field.annotation.split("|")}
+        kinds, optional = list(names - {"None"}), "None" in names
+    else:
+        kinds, optional = _kinds(field.annotation)
+    return kinds in ([str], ["str"]) and not (optional and field.role)
 
 
 def _check_component(
