@@ -1,0 +1,193 @@
+"""What players do. Each change is one request or one transaction, and may be asked for again when nobody knows how it ended."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from dynamorm import AsyncDB, TransactionCancelled
+from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, OutOfBounds, TokenUsed
+
+from .models import MODELS, Holding, Match, Player, Score, Session, Ticket
+
+SIGNED_IN = timedelta(hours=1)
+WAITS = timedelta(minutes=1)
+NEAR = 200
+"""Ratings that are this far apart play against each other."""
+STAKE = 10
+"""What a match moves from the loser's rating to the winner's, as far as the loser has it."""
+
+
+class GameError(Exception):
+    """What a player can be told."""
+
+
+class Game:
+    """The game on a database.
+
+    Example::
+
+        async with AsyncDB(Presets.local_development()) as db:
+            game = Game(db)
+            await game.open()
+            await game.join("ann", "duel")
+    """
+
+    def __init__(self, db: AsyncDB) -> None:
+        self._db = db
+
+    async def open(self) -> None:
+        """Make the tables, or find them as they should be."""
+        for model in MODELS:
+            await self._db.tables.ensure(model)
+
+    # --------------------------------------------------------------------------------------------------------- sessions
+
+    async def sign_in(self, player: str) -> str:
+        """Begin a session: a token for the next hour."""
+        session = Session(token=secrets.token_urlsafe(24), player=player, expires_at=datetime.now(UTC) + SIGNED_IN)
+        await self._db.create(session)
+        return session.token
+
+    async def who(self, token: str) -> str:
+        """Whose session it is. Raises: GameError for one that is over, be it deleted yet or not."""
+        session = await self._db.get(Session, token)
+        if session is None or session.expires_at <= datetime.now(UTC):
+            raise GameError("sign in again")
+        return session.player
+
+    # ------------------------------------------------------------------------------------------------------ inventories
+
+    async def buy(self, player: str, item: str, price: int, receipt: str) -> None:
+        """Coins for an item. ``receipt`` names the purchase: the same one is never paid twice within ten minutes.
+
+        Raises: GameError when the coins do not suffice.
+        """
+        try:
+            async with self._db.transaction(token=receipt) as tx:
+                tx.update(Player, player, Player.coins.add(-price), label="pay")
+                tx.update(Holding, player, item, Holding.count.add(1), upsert=True)
+        except TokenUsed as error:
+            _done_before(error)
+        except TransactionCancelled as error:
+            if any(reason and isinstance(reason.error, OutOfBounds) for reason in error.reasons):
+                raise GameError(f"{item} costs {price} coins") from None
+            raise
+
+    async def give(self, giver: str, taker: str, item: str, gift: str) -> None:
+        """Hand an item over; ``gift`` names the deed, as ``receipt`` does. Raises: GameError for what one has not."""
+        if giver == taker:
+            raise GameError("that is yours already")
+        try:
+            async with self._db.transaction(token=gift) as tx:
+                tx.update(Holding, giver, item, Holding.count.add(-1), condition=Holding.count >= 1)
+                tx.update(Holding, taker, item, Holding.count.add(1), upsert=True)
+        except TokenUsed as error:
+            _done_before(error)
+        except TransactionCancelled as error:
+            if any(reason and isinstance(reason.error, ConditionFailed) for reason in error.reasons):
+                raise GameError(f"you have no {item}") from None
+            raise
+
+    async def inventory(self, player: str) -> dict[str, int]:
+        """How many of each item a player has."""
+        holdings = self._db.model(Holding).where(Holding.player == player).filter(Holding.count > 0)
+        return {holding.item: holding.count async for holding in holdings}
+
+    # ------------------------------------------------------------------------------------------------------ matchmaking
+
+    async def join(self, player: str, mode: str) -> Match | None:
+        """A match for a player: the one that has begun, or a new one; None while nobody fits. Ask again soon.
+
+        A player is in one match at most, because each transaction that begins one needs both to be in none.
+        """
+        me = await self._db.require(Player, player, consistent=True)
+        if me.match is None:
+            for ticket in await self._waiting(me, mode):
+                if match := await self._begin(me, ticket):
+                    return match
+            me = await self._db.require(Player, player, consistent=True)
+        if me.match is not None:
+            return await self._db.require(Match, me.match, consistent=True)
+        ends = datetime.now(UTC) + WAITS
+        await self._db.put(Ticket(mode=mode, rating=me.rating, player=player, expires_at=ends))
+        return None
+
+    async def _waiting(self, me: Player, mode: str) -> list[Ticket]:
+        """Who waits and is near in rating, the nearest first."""
+        tickets = await (
+            self._db.model(Ticket)
+            .where(Ticket.mode == mode, Ticket.rating.between(max(0, me.rating - NEAR), me.rating + NEAR))
+            .filter(Ticket.player != me.id, Ticket.expires_at > datetime.now(UTC))
+            .consistent()
+            .all()
+        )
+        return sorted(tickets, key=lambda ticket: abs(ticket.rating - me.rating))
+
+    async def _begin(self, me: Player, ticket: Ticket) -> Match | None:
+        """Begin a match with who waits; None when somebody was faster."""
+        match = Match(id=secrets.token_hex(8), mode=ticket.mode, players=[ticket.player, me.id])
+        try:
+            async with self._db.transaction() as tx:
+                tx.create(match)
+                tx.delete(ticket, must_exist=True)
+                tx.delete(Ticket, mode=ticket.mode, rating=me.rating, player=me.id)  # where one waits oneself
+                for player in match.players:
+                    tx.update(Player, player, Player.match.set(match.id), condition=Player.match == None)  # noqa: E711
+        except TransactionCancelled:
+            return None
+        return match
+
+    async def finish(self, match: str, winner: str) -> None:
+        """A match is over: both are free again, and the winner's rating rises by what the loser's falls.
+
+        Finishing twice changes nothing more. Raises: GameError for another winner than before, or one who did not play.
+        """
+        found = await self._db.require(Match, match, consistent=True)
+        if winner not in found.players:
+            raise GameError(f"{winner} did not play")
+        (loser,) = (player for player in found.players if player != winner)
+        stake = min(STAKE, (await self._db.require(Player, loser, consistent=True)).rating)
+        try:
+            async with self._db.transaction() as tx:
+                tx.update(Match, match, Match.winner.set(winner), condition=Match.winner == None)  # noqa: E711
+                tx.update(Player, winner, Player.match.remove(), Player.rating.add(stake), Player.coins.add(STAKE))
+                tx.update(Player, loser, Player.match.remove(), Player.rating.add(-stake))
+        except TransactionCancelled:
+            known = (await self._db.require(Match, match, consistent=True)).winner
+            if known is None:
+                raise
+            if known != winner:
+                raise GameError(f"{known} has won this match") from None
+
+    # ----------------------------------------------------------------------------------------------------- leaderboards
+
+    async def score(self, board: str, player: str, points: int) -> bool:
+        """A result: kept when it is the player's best. True when it is. To tell it twice changes nothing."""
+        try:
+            await self._db.create(Score(board=board, player=player, points=points))
+        except AlreadyExists:
+            try:
+                await self._db.update(
+                    Score, Score.points.set(points), board=board, player=player, condition=Score.points < points
+                )
+            except (ConditionFailed, MissingItem):
+                return False
+        return True
+
+    async def top(self, board: str, count: int = 10) -> list[Score]:
+        """The best of a board. It reads the best of each shard, and merges them."""
+        return await self._db.model(Score).where(Score.board == board).order_by(Score.points, "desc").limit(count).all()
+
+    async def rank(self, board: str, player: str) -> int | None:
+        """The place of a player, 1 for the first; None for who has no result. It counts who has more: the better, the cheaper."""
+        own = await self._db.get(Score, board=board, player=player)
+        if own is None:
+            return None
+        return 1 + await self._db.model(Score).where(Score.board == board, Score.points > own.points).count()
+
+
+def _done_before(error: TokenUsed) -> None:
+    """The same deed was asked for before: that is well when it was done, and else the error tells what is known."""
+    if not error.applied:
+        raise error
