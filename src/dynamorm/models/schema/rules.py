@@ -142,6 +142,12 @@ class ReadRule:
         del scope
         return None
 
+    def check_start(self, key: bytes, scope: Mapping[str, str]) -> object:
+        """Look at the JSON of the key behind which the next page of a query or scan is asked for; raise to refuse the read.
+
+        An answer has named it, or a cursor: of items that a filter leaves out nothing else is seen.
+        """
+
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
         """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""
 

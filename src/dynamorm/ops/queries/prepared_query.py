@@ -62,6 +62,9 @@ class PreparedQuery:
         if limit is not None:
             body += b',"Limit":%d' % limit
         if start is not None:
+            rules = self.plan.read_rules
+            if rules is not None:
+                rules.check_start(start)
             body += b',"ExclusiveStartKey":' + start
         op = Op(self.name, self.plan.table, body + b"}", decode)
         op.why = self.query_plan.why

@@ -93,6 +93,7 @@ class ReadRules:
         rules = {rule: None for cls in classes for rule in rules_of(cls)}
         checking = [rule for rule in rules if overrides(rule, "check")]
         self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
+        self._at_starts = tuple(rule for rule in rules_of(self._model) if overrides(rule, "check_start"))
         # Of a class that is not known yet a rule may come.
         self._is_checking = bool(checking) or family is not None
         self._has_family = family is not None
@@ -185,6 +186,11 @@ class ReadRules:
                 return _left_out(rule, verdict)
         return True
 
+    def check_start(self, key: bytes) -> None:
+        """Let the rules look at the JSON of a key behind which a page is asked for. Raises what refuses it."""
+        for rule in self._at_starts:
+            rule.check_start(key, self._scope)
+
     def check_record(self, cls: type[Any], raw: bytes) -> None:
         """Let the rules look at an image of a stream's record, which somebody has given. Raises what refuses it."""
         for rule, looks in self._rules(cls):
@@ -268,6 +274,7 @@ _MOMENTS: Final = {
     "check": ("item", "scope"),
     "known_by": ("scope",),
     "prepare": ("items", "scope"),
+    "check_start": ("key", "scope"),
     "check_record": ("item", "scope"),
 }
 
@@ -291,7 +298,8 @@ def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
         for flag in ("filters_all", "hides"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
-        for moment, generator in (("contribute", False), ("check", False), ("known_by", False), ("prepare", True)):
+        for moment in ("contribute", "check", "known_by", "check_start", "prepare"):
+            generator = moment == "prepare"
             if not overrides(rule, moment):
                 continue
             function = getattr(rule, moment)

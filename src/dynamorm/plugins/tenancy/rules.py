@@ -321,6 +321,30 @@ class TenantReads(ReadRule):
             return (KnownText(own, head),)
         return KnownText(placing.partition.stored, head, start), KnownText(own, tenant, may_be_missing=True)
 
+    def check_start(self, key: bytes, scope: Mapping[str, str]) -> None:
+        """Refuse to go on behind the key of another tenant's item: no page of the tenant's ends with one. Raises: TenantMismatch.
+
+        Where tenants share keys, only the key of an index tells whose it is: a filter leaves others out.
+        """
+        tenant, placing = scope.get(TENANT), self._placing
+        if tenant is None:
+            return
+        try:
+            found = self._read(key)
+        except DecodeError:  # one of them is no text, so it is no tenant's
+            found = None
+        if found is None or not (self._is_key_of(found.key.S, tenant) and self._may_be_of(found, tenant)):
+            raise TenantMismatch(f"the answer goes on behind a {placing.name} of another tenant")
+
+    def _is_key_of(self, text: str, tenant: str) -> bool:
+        if self.hides or not self._placing.keyed:
+            return True
+        head, start = self._heads.get(tenant) or self._new_head(tenant)
+        return text == head or (not self._placing.whole and text.startswith(start))
+
+    def _may_be_of(self, found: Any, tenant: str) -> bool:
+        return self._placing.whole or found.tenant.S in (tenant, "")
+
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> None:
         """Refuse the record of another tenant's item. Raises: TenantMismatch."""
         if not self.check(item, scope):
