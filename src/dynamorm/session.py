@@ -33,7 +33,7 @@ from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
 from .wire.endpoint import Endpoint
 from .wire.retry import RetryPolicy, bucket_for
-from .wire.sigv4 import STREAMS_TARGET_PREFIX, Signer, Unsigned
+from .wire.sigv4 import STREAMS_TARGET_PREFIX, TARGET_PREFIX, Signer, Unsigned
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -447,11 +447,7 @@ def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Ch
     """A channel to another host, with the credentials, the clock and the plugins of this one."""
     host = endpoint.host_header
     other = copy(channel)
-    other.signer = (
-        Signer(config.resolve_region(), host, target_prefix=STREAMS_TARGET_PREFIX)
-        if config.sign_requests
-        else Unsigned(host, target_prefix=STREAMS_TARGET_PREFIX)
-    )
+    other.signer = _signer(config, host, STREAMS_TARGET_PREFIX)
     other.bucket = bucket_for(f"{endpoint.scheme}://{host}")
     other.server = Server(endpoint.host, endpoint.port, channel.server.region)
     # AWS promises the checksum for DynamoDB itself only: here a missing one is no reason to disbelieve an answer.
@@ -459,13 +455,19 @@ def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Ch
     return other
 
 
+def _signer(config: Config, host: str, target_prefix: str) -> Any:
+    """What writes the requests. An engine in this process looks at no signature: see docs/decisions/0016-a-request-without-a-connection.md."""
+    if config.sign_requests and config.engine is None:
+        return Signer(config.resolve_region(), host, target_prefix=target_prefix)
+    return Unsigned(host, target_prefix=target_prefix)
+
+
 def _channel(config: Config, endpoint: Endpoint, clock: Clock) -> Channel:
     """Everything below the models, from the settings."""
     host = endpoint.host_header
-    signer: Any = Signer(config.resolve_region(), host) if config.sign_requests else Unsigned(host)
     return Channel(
         config=config,
-        signer=signer,
+        signer=_signer(config, host, TARGET_PREFIX),
         credentials=CredentialSource.from_config(config),
         clock=clock,
         skew=SkewClock(),

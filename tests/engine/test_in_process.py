@@ -5,10 +5,12 @@ import json
 import pickle
 import socket
 import threading
+from zlib import crc32
 
 import pytest
 
 from dynamorm import DB, AsyncDB, Attr, Config, Model, Presets, TableSettings, attr, partition_key
+from dynamorm.effects import Send
 from dynamorm.engine import Engine
 from dynamorm.errors import ConfigError, NotFound, TransactionCancelled, ValidationError
 from dynamorm.testing import TestDB
@@ -48,6 +50,51 @@ def test_what_is_written_is_read(db):
         tx.create(Payment(id="p2"))
         tx.delete(Payment, "p1")
     assert db.get(Payment, "p1") is None
+
+
+class Seen:
+    """A plugin that keeps what is sent, and what is answered."""
+
+    name = "seen"
+
+    def __init__(self):
+        self.requests = []
+        self.replies = []
+
+    def around(self, call):
+        def watched(op):
+            flow = call(op)
+            answer = None
+            while True:
+                try:
+                    effect = flow.send(answer)
+                except StopIteration as stop:
+                    return stop.value
+                answer = yield effect
+                if isinstance(effect, Send):
+                    self.requests.append(effect.data)
+                    self.replies.append(answer)
+
+        return watched
+
+
+@pytest.mark.parametrize("crc", ["auto", "require"])
+@pytest.mark.parametrize("kind", FACES)
+def test_without_a_connection_there_is_no_signature_and_a_checksum_only_where_it_is_required(
+    engine, no_network, kind, crc
+):
+    seen = Seen()
+    face = Face(kind, Config(engine=engine, crc=crc), extensions=(seen,))
+    face.tables.ensure(Payment)
+    face.create(Payment(id="p1", amount=5))
+    assert face.get(Payment, "p1").amount == 5
+    face.close()
+    assert len(seen.requests) == len(seen.replies) > 2
+    assert not any(b"Authorization" in one for one in seen.requests)
+    assert [one.crc for one in seen.replies] == [
+        b"%d" % crc32(one.body) if crc == "require" else None for one in seen.replies
+    ]
+    assert len({one.request_id for one in seen.replies}) == len(seen.replies)
 
 
 def test_errors_are_typed(db):

@@ -314,6 +314,46 @@ def test_changes_in_memory_are_made_together_or_not_at_all(at, monkeypatch):
     store.close()
 
 
+def test_memory_and_a_file_answer_alike(tmp_path):
+    rng = random.Random(11)
+    with Engine() as one, Engine(tmp_path / "dev.db") as other:
+
+        def both(operation, **request):
+            body = json.dumps(request).encode()
+            answers = [engine.handle(operation, body) for engine in (one, other)]
+            assert answers[0] == answers[1]
+            return json.loads(answers[0][1])
+
+        for engine in (one, other):
+            Asked(engine).CreateTable(**table("items", "pk", "sk"))
+        for number in range(60):
+            size = rng.choice([10, 1000, 390_000])
+            item = {"pk": {"S": "p"}, "sk": {"S": f"{number:03}"}, "v": {"S": "x" * size}}
+            both("PutItem", TableName="items", Item=item)
+        for limit in (1, 2, 7, 60, 61, 500, None):
+            for forward in (True, False):
+                request = {
+                    "TableName": "items",
+                    "KeyConditionExpression": "pk = :p",
+                    "ExpressionAttributeValues": {":p": {"S": "p"}},
+                    "ScanIndexForward": forward,
+                    **({"Limit": limit} if limit else {}),
+                }
+                found, pages = [], 0
+                while True:
+                    page = both("Query", **request)
+                    assert len(page["Items"]) == page["Count"] <= (limit or 60)
+                    assert len(json.dumps(page["Items"])) < 1024 * 1024 + 10_000
+                    found += [item["sk"]["S"] for item in page["Items"]]
+                    pages += 1
+                    if "LastEvaluatedKey" not in page:
+                        break
+                    request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+                assert found == sorted(found, reverse=not forward)
+                assert len(found) == 60
+                assert pages > 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_process_has_a_copy_of_memory_and_leaves_the_file_to_its_parent(tmp_path):

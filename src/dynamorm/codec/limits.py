@@ -9,7 +9,7 @@ from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import Shape
 from dynamorm.codec.types.size import check_names, check_nesting
-from dynamorm.engine.sizes import MAX_ITEM, item_size
+from dynamorm.engine.sizes import MAX_ITEM, MAX_NAME, item_size
 from dynamorm.errors import ItemTooLarge, ValidationError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def check_limits(codec: ModelCodec, wire: dict[str, Any], raw: bytes) -> None:
     """
     if raw.count(b'{"L":') + raw.count(b'{"M":') > _MAYBE_DEEP:
         _each(codec, check_nesting, wire)
-    _each(codec, check_names, wire)
+    if len(raw) > MAX_NAME:  # a name takes at least its bytes
+        _each(codec, check_names, wire)
     # The JSON of an item is never shorter than its size, so most items need no exact one.
     if len(raw) > MAX_ITEM and (size := item_size(wire)) > MAX_ITEM:
         names = " and ".join(codec.key_names) or "none"

@@ -1,6 +1,7 @@
 """The drivers to an engine in this process: the same flows, requests and checks, without a socket. They must not know DynamoDB.
 
 The engine is whatever answers ``handle(target, body)`` with a status and a body; it may serve any number of drivers and threads.
+What an answer has only for connections is made when it is looked at: docs/decisions/0016-a-request-without-a-connection.md.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ def http_date() -> bytes:
 
 
 class Answer:
-    """What an engine has answered, as a `Reply`."""
+    """What an engine has answered, as a `Reply`. It has no checksum, for its bytes are the engine's own."""
 
-    __slots__ = ("body", "crc", "date", "origin", "request_id", "status")
+    __slots__ = ("_request_id", "body", "origin", "status")
 
     body: bytes
     status: int
@@ -59,13 +60,40 @@ class Answer:
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
         self.body = body
-        self.crc: bytes | None = b"%d" % crc32(body)
-        self.date: bytes | None = http_date()
-        self.request_id: str | None = f"IN-PROCESS-{next(_numbers)}"
         self.origin: Any = None
+        self._request_id: str | None = None
+
+    @property
+    def crc(self) -> bytes | None:
+        """None."""
+        return None
+
+    @property
+    def date(self) -> bytes | None:
+        """Now, as a Date header."""
+        return http_date()
+
+    @property
+    def request_id(self) -> str | None:
+        """The number of the answer."""
+        if self._request_id is None:
+            self._request_id = f"IN-PROCESS-{next(_numbers)}"
+        return self._request_id
 
     def distrust(self) -> None:
         """Do nothing: there is no connection."""
+
+
+class ProvenAnswer(Answer):
+    """An `Answer` with a checksum, for ``crc="require"``."""
+
+    __slots__ = ()
+
+    @property
+    @override
+    def crc(self) -> bytes | None:
+        """The checksum of the body."""
+        return b"%d" % crc32(self.body)
 
 
 def asked(send: Send) -> tuple[str, bytes]:
@@ -76,21 +104,21 @@ def asked(send: Send) -> tuple[str, bytes]:
     return "" if match is None else match[1].decode(), data[end + 4 :]
 
 
-def reply(send: Send, status: int, body: bytes) -> Reply:
+def reply(send: Send, status: int, body: bytes, *, kind: type[Answer] = Answer) -> Reply:
     """What the engine has answered. Raises: `TransportError` where that is larger than was allowed."""
     if len(body) > send.largest:
         raise TransportError("protocol", f"an answer of {len(body)} bytes", sent=True)
-    return Answer(status, body)
+    return kind(status, body)
 
 
 class Troubled:
     """A request that may meet faults of the engine: ``seconds`` is how long its answer is waited for, then `answer` is that."""
 
-    __slots__ = ("_answered", "_send", "_verdict", "seconds")
+    __slots__ = ("_answered", "_kind", "_send", "_verdict", "seconds")
 
-    def __init__(self, trouble: Any, send: Send) -> None:
+    def __init__(self, trouble: Any, send: Send, kind: type[Answer]) -> None:
         target, body = asked(send)
-        self._send = send
+        self._send, self._kind = send, kind
         self._verdict = trouble.verdict(target, body)
         self._answered = trouble.carry_out(self._verdict, target, body)
         self.seconds: float = min(self._verdict.delay, send.timeout)
@@ -101,12 +129,13 @@ class Troubled:
             raise TransportError("timeout", f"no complete answer within {self._send.timeout:.3f} s", sent=True)
         if self._answered is None:
             raise TransportError("receive", "the connection was reset", sent=True)
-        return reply(self._send, *self._answered)
+        return reply(self._send, *self._answered, kind=self._kind)
 
 
 class InProcess(Blocking):
     """A `Blocking` whose exchanges are calls of an engine."""
 
+    answers: type[Answer] = Answer
     engine: Any = None
     over_the_wire: Any = Blocking
     """The driver to what is not in this process."""
@@ -118,8 +147,8 @@ class InProcess(Blocking):
             raise ConfigError("this database was closed")
         trouble = getattr(self.engine, "trouble", None)
         if trouble is None:
-            return reply(send, *self.engine.handle(*asked(send)))
-        met = Troubled(trouble, send)
+            return reply(send, *self.engine.handle(*asked(send)), kind=self.answers)
+        met = Troubled(trouble, send, self.answers)
         if met.seconds:
             sleep(met.seconds)
         return met.answer()

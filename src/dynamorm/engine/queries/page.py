@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from dynamorm.engine.answers import Members, answer, encode, listed, read_item
+from dynamorm.engine.answers import Members, answer, answer_of_list, encode, read_item
 from dynamorm.engine.catalog.index import Index
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core
@@ -20,11 +20,13 @@ from dynamorm.engine.items.capacity import Consumed, member, wanted
 from dynamorm.engine.items.writes import needless
 from dynamorm.engine.refusal import invalid, wrong_parameter
 from dynamorm.engine.sizes import PAGE, read_units
+from dynamorm.engine.store.memory import MemoryMap
 from dynamorm.engine.store.past import Earlier
 from dynamorm.engine.store.store import Map
 from dynamorm.engine.values.measure import Item, measure_item
 
 _FILTER = "FilterExpression"
+_ENDLESS = 2**62
 
 
 class Shape(Protocol):
@@ -194,6 +196,8 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     get, holds, projection, fetches = source.items.get, source.filter, source.projection, source.fetches
     shown, counts = page.shown, source.counts
     plain = holds is None and projection is None and not counts and not fetches
+    if plain and not referred and entries.__class__ is MemoryMap and room == PAGE:
+        return _whole(entries, low, high, limit or _ENDLESS, backwards=backwards)
     size = scanned = 0
     data = b""
     most = limit or -1
@@ -236,6 +240,34 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     return page
 
 
+def _whole(entries: Any, low: bytes, high: bytes, left: int, *, backwards: bool) -> Page:
+    """As `read_page`, where items are shown as they are stored, and lie in memory: many at a time."""
+    page, rows = Page(), entries.rows
+    shown = page.shown
+    for some in entries.keys(low, high, backwards=backwards):
+        keys = some if len(some) <= left else some[:left]
+        found = [rows[key] for key in keys]
+        size = sum([weight for weight, _ in found])
+        if page.size + size > PAGE:
+            size = 0
+            for number, (weight, _) in enumerate(found):
+                if page.size + size + weight > PAGE and (shown or number):
+                    found = found[:number]
+                    break
+                size += weight
+        shown += [data for _, data in found]
+        page.size += size
+        if len(found) < len(keys):
+            page.last = shown[-1]
+            break
+        left -= len(keys)
+        if not left:
+            page.last, page.key = shown[-1], keys[-1]
+            break
+    page.scanned = page.found = len(shown)
+    return page
+
+
 def metered(core: Core, source: Source, page: Page, partition: bytes | None) -> None:
     """Take the units of a page, where throughput is enforced. Raises: Refusal."""
     index = None if source.index is None else source.index.name
@@ -248,9 +280,7 @@ def metered(core: Core, source: Source, page: Page, partition: bytes | None) -> 
 
 def answered(request: dict[str, Any], source: Source, page: Page) -> bytes:
     """The answer of a Query or a Scan."""
-    members: Members = [] if source.counts else [("Items", listed(page.shown))]
-    members.append(("Count", b"%d" % page.found))
-    members.append(("ScannedCount", b"%d" % page.scanned))
+    members: Members = [("Count", b"%d" % page.found), ("ScannedCount", b"%d" % page.scanned)]
     if page.last is not None:
         item = read_item(page.last)
         members.append(("LastEvaluatedKey", encode({name: item[name] for name in source.names()})))
@@ -260,4 +290,4 @@ def answered(request: dict[str, Any], source: Source, page: Page) -> bytes:
         units = read_units(page.size, consistent=source.consistent)
         consumed.add(None if source.index is None else source.index.name, units)
         members.append(("ConsumedCapacity", member(consumed, mode)))
-    return answer(members)
+    return answer(members) if source.counts else answer_of_list("Items", page.shown, members)

@@ -55,7 +55,7 @@ class Service:
         host = self._endpoint.host_header
         self._signer: Any = (
             Signer(region, host, name, target_prefix=target, content_type=CONTENT_TYPE)
-            if settings.sign_requests
+            if settings.sign_requests and self._engine is None
             else Unsigned(host, target_prefix=target, content_type=CONTENT_TYPE)
         )
         self._make_driver = driver
