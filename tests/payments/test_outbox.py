@@ -321,6 +321,38 @@ def test_who_stood_still_behind_taking_its_lease_delivers_nothing(outbox):
     assert outbox.run().delivered == 1
 
 
+def test_who_was_slow_to_begin_takes_its_lease_anew_and_delivers(outbox):
+    """Such as a process that has just begun, of which the first requests take long: each would leave the key to the next one."""
+    outbox.add("a")
+    outbox.add("b")
+    head, waits = outbox.inner._head, [31, 0, 31, 0]
+
+    def slow(queue):
+        outbox.clock.now += waits.pop(0)
+        return (yield from head(queue))
+
+    outbox.inner._head = slow
+    assert outbox.run().delivered == 2
+    assert [body for _, _, body, _ in outbox.got] == ["a", "b"]
+
+
+def test_who_lost_its_lease_while_it_stood_still_delivers_nothing(outbox, db, call, key, face_kind):
+    if face_kind == "asyncio":
+        pytest.skip("a deliverer that calls the other one in the blocking way would hold up the loop that both run on")
+    outbox.add("a")
+    other, head = Called(db, call, key), outbox.inner._head
+
+    def slow(queue):
+        found = yield from head(queue)
+        outbox.clock.now = other.clock.now = outbox.clock.now + 200
+        assert other.run().delivered == 1
+        return found
+
+    outbox.inner._head = slow
+    assert outbox.run() == (0, 0, 0)
+    assert outbox.got == []
+
+
 def test_webhooks_are_signed_with_the_time_of_the_service(outbox):
     outbox.inner._clock.gauges = lambda: {"clock_skew_seconds": -3_600.0, "clock_samples": 3}
     outbox.add("a")

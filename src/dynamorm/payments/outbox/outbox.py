@@ -35,6 +35,8 @@ PAGE: Final = 50
 AT_ONCE: Final = 0
 """When a new event is due: whatever a clock shows."""
 DEAD: Final = "dead"
+MOST_STILL: Final = 3
+"""How often a process may stand still before a delivery until it leaves the key to others."""
 LARGEST: Final = 300_000
 """Bytes of a body: an item has 400 KB, of which the rest needs some."""
 
@@ -203,7 +205,7 @@ class Outbox:
     def _work(self, key: str, deliver: Callable[[OutboxEvent], Any], limit: int) -> Steps[list[int]]:
         """Deliver the events of a key while this process has its lease: how many were delivered, failed, and died."""
         counts = [0, 0, 0]
-        me = secrets.token_hex(8)
+        me, stood_still = secrets.token_hex(8), 0
         while sum(counts[:2]) < limit:
             asked = self._monotonic()
             queue: Any = yield from self._leased(key, me)
@@ -212,9 +214,12 @@ class Outbox:
             event: Any = yield from self._head(queue)
             if event is None:  # its transaction is being applied, or it cannot be read: the others have their turn
                 break
-            if (
-                self._monotonic() - asked > self._lease / 2
-            ):  # this process stood still: a delivery would outlast the lease
+            if self._monotonic() - asked > self._lease / 2:
+                # This process stood still, and a delivery would outlast the lease: it takes the lease anew. One that has just begun
+                # loads what it needs at this moment, and would else leave each key to the next process, which does the same.
+                stood_still += 1
+                if stood_still < MOST_STILL:
+                    continue
                 break
             answer = yield from self._delivered(deliver, event)
             if answer.ok:
