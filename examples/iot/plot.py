@@ -1,0 +1,46 @@
+"""Pictures of what was measured, drawn by matplotlib into SVG or PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .models import Day, Reading
+
+
+def draw(days: Mapping[str, Sequence[Day]], week: Mapping[str, Sequence[Reading]], path: Path) -> None:
+    """Draw the days of each station as a band from lowest to highest with the mean in it, and below it some hours.
+
+    Example: ``draw({"JFK": days}, {"JFK": readings}, Path("weather.svg"))``
+    """
+    import matplotlib as mpl  # for who draws alone
+
+    mpl.use("Agg")
+    from matplotlib import dates
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(len(days) + 1, 1, figsize=(10, 2.2 * len(days) + 3), layout="constrained")
+    for axis, (station, values) in zip(axes, days.items(), strict=False):
+        _band(axis, station, values)
+    below = axes[-1]
+    for station, readings in week.items():
+        known = [reading for reading in readings if reading.celsius is not None]
+        below.plot([one.at for one in known], [float(one.celsius or 0) for one in known], label=station, linewidth=1)
+    below.set_title("hourly readings", loc="left", fontsize=10)
+    below.set_ylabel("°C")
+    below.legend(loc="upper right", frameon=False, ncols=len(week))
+    for axis in axes:
+        axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(axis.xaxis.get_major_locator()))  # type: ignore[no-untyped-call]
+        axis.grid(visible=True, alpha=0.3)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _band(axis: Any, station: str, values: Sequence[Day]) -> None:
+    at = [value.day for value in values]
+    low, high = [float(value.lowest) for value in values], [float(value.highest) for value in values]
+    axis.fill_between(at, low, high, alpha=0.3, linewidth=0)
+    axis.plot(at, [float(value.mean) for value in values], linewidth=1)
+    axis.set_title(f"{station}: lowest, mean and highest of each day", loc="left", fontsize=10)
+    axis.set_ylabel("°C")
