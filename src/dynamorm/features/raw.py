@@ -5,8 +5,12 @@ No version, no rule and no plugin's form is looked after: what is stored is what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
 from dynamorm.codec.replies.batches import Asked, read_unprocessed
 from dynamorm.codec.replies.table_description import TableDescription, read_table
@@ -29,13 +33,17 @@ MAX_PUTS: Final = 25
 
 
 class RawTable:
-    """One table of a database. ``name`` is its whole name, with the ``table_prefix``."""
+    """One table of a database. ``name`` is its whole name, with the ``table_prefix``.
 
-    __slots__ = ("_context", "_head", "name")
+    ``spent`` is told the units that each page, and each batch of puts, has consumed.
+    """
 
-    def __init__(self, context: Context, name: str) -> None:
+    __slots__ = ("_context", "_head", "_spent", "name")
+
+    def __init__(self, context: Context, name: str, spent: Callable[[float], object] | None = None) -> None:
         self._context = context
         self._head = b'{"TableName":' + dumps(name)
+        self._spent = spent
         self.name: str = name
 
     @override
@@ -87,10 +95,17 @@ class RawTable:
 
     def page(self, operation: str, said: Mapping[str, Any], start: bytes | None = None) -> Flow[PageJson]:
         """One page of a Query or a Scan: what came, and the key to go on after, None at the end."""
-        body = dumps({"TableName": self.name, **said})
+        asked = {} if self._spent is None else _COUNTED
+        body = dumps({"TableName": self.name, **said, **asked})
         if start is not None:
             body = body[:-1] + b',"ExclusiveStartKey":' + start + b"}"
-        return self._context.call(Op(operation, self.name, body, raw_page))
+
+        def read(reply: bytes) -> PageJson:
+            found = raw_page(reply)
+            self._count(reply)
+            return found
+
+        return self._context.call(Op(operation, self.name, body, read))
 
     def write(self, items: Sequence[bytes], keys: tuple[str, ...]) -> Flow[list[Refusal]]:
         """Put up to 25 items of different keys. Returns those that DynamoDB refuses for what they are, and why.
@@ -134,12 +149,33 @@ class RawTable:
     def _puts(self, items: list[bytes], keys: tuple[str, ...], timeout: float) -> Op:
         name = self.name
         body = b'{"RequestItems":{' + dumps(name) + b':[{"PutRequest":{"Item":'
-        body += b'}},{"PutRequest":{"Item":'.join(items) + b"}}]}}"
+        body += b'}},{"PutRequest":{"Item":'.join(items) + b"}}]}"
+        body += b"}" if self._spent is None else b"," + dumps(_COUNTED)[1:]
 
         def undone(reply: bytes) -> list[int]:
+            self._count(reply)
             return [at for _, _, at in read_unprocessed(reply, {name: {"Put": Asked(keys, items)}})]
 
         return Op("BatchWriteItem", name, body, undone, Safety.RESEND, timeout=timeout)
+
+    def _count(self, reply: bytes) -> None:
+        if self._spent is not None:
+            with suppress(MsgspecError):
+                consumed = _consumed(reply).ConsumedCapacity
+                some = consumed if isinstance(consumed, list) else [consumed]
+                self._spent(sum(one.CapacityUnits for one in some if one is not None))
+
+
+class _Units(Struct, gc=False):
+    CapacityUnits: float = 0.0
+
+
+class _Consumed(Struct, gc=False):
+    ConsumedCapacity: _Units | list[_Units] | None = None
+
+
+_consumed: Final = Decoder(_Consumed).decode
+_COUNTED: Final = {"ReturnConsumedCapacity": "TOTAL"}
 
 
 def _if(condition: str, partition: str) -> dict[str, Any]:

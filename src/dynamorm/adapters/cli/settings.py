@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from dynamorm import DB, Config, Credentials, Presets
 from dynamorm.adapters.cli.ends import Code, Stop
 from dynamorm.adapters.cli.out import Out
+from dynamorm.codec.strict import PageJson
 from dynamorm.config.endpoint import parse_endpoint
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, ModelError
@@ -58,9 +59,9 @@ class Settings:
         self._opened.append(db)
         return db
 
-    def table(self, name: str, db: DB | None = None) -> Table:
-        """A table by its name, without models."""
-        return Table(self.db if db is None else db, name)
+    def table(self, name: str, db: DB | None = None, spent: Callable[[float], object] | None = None) -> Table:
+        """A table by its name, without models. ``spent`` is told the units that are consumed."""
+        return Table(self.db if db is None else db, name, spent)
 
     def model(self, name: str) -> type[Any] | None:
         """The model of ``--models`` that a table's or a class's name means; None without ``--models``."""
@@ -84,16 +85,21 @@ class Settings:
 class Table:
     """One table on a database, without a model: `RawTable`, driven. Its key is looked up on first use."""
 
-    def __init__(self, db: DB, name: str) -> None:
+    def __init__(self, db: DB, name: str, spent: Callable[[float], object] | None = None) -> None:
         if not name:
             raise Stop(Code.USAGE, "the name of a table is empty")
         self.db: DB = db
         self.name: str = db.config.table_prefix + name
-        self.raw: RawTable = RawTable(db._session, self.name)  # noqa: SLF001 - it belongs to the library
+        self.raw: RawTable = RawTable(db._session, self.name, spent)  # noqa: SLF001 - it belongs to the library
 
     def run(self, flow: Flow[Any]) -> Any:
         """Drive a flow."""
         return self.db._io.run(flow)  # noqa: SLF001 - as above
+
+    def page(self, operation: str, said: Mapping[str, Any], start: bytes | None) -> PageJson:
+        """One page of a Query or a Scan."""
+        found: PageJson = self.run(self.raw.page(operation, said, start))
+        return found
 
     @cached_property
     def shape(self) -> Any:

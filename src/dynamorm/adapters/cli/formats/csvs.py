@@ -1,0 +1,144 @@
+r"""CSV: a column for each attribute. Quotes tell ``""``, an empty text, from nothing, which is absent.
+
+``\N`` without quotes is NULL. Texts are written as they are; ``safe`` puts a ``'`` before those that a spreadsheet would take
+for formulas (and before those that begin with one), which a manifest lets the reader take away again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from ..ends import Code, Stop
+from ..plain import NotAnItem, Wire
+from .cells import cell_of, wire_in
+from .columns import column_of, columns_of, tag_of
+from .manifest import Column, Facts, Manifest, write_whole
+
+NULL: Final = "\\N"
+_QUOTED: Final = re.compile(r'[",\r\n]|^\s|\s$')
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "'")
+_CELL: Final = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|$)', re.DOTALL)
+_LONGEST: Final = 64 * 1024 * 1024
+
+
+def finish(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manifest:
+    """Write the file of all items."""
+    columns = columns_of(facts["columns"], with_null=False)
+    places: dict[tuple[str, str], int] = {(one.name, one.type): at for at, one in enumerate(columns)}
+    first = {one.name: at for at, one in reversed(list(enumerate(columns)))}
+    safe = bool(facts["safe_spreadsheet"])
+
+    def lines() -> Iterator[bytes]:
+        yield (",".join(_text(one.head, safe=False) for one in columns) + "\n").encode()
+        for item in items:
+            row = [""] * len(columns)
+            for name, wire in item.items():
+                tag, value = tag_of(wire)
+                if tag == "NULL":
+                    row[places.get((name, tag), first[name])] = NULL
+                else:
+                    text = cell_of(tag, value)
+                    row[places[name, tag]] = _text(text, safe=safe and tag == "S")
+            yield (",".join(row) + "\n").encode()
+
+    written = write_whole(path, lines())
+    return Manifest(
+        format="csv",
+        table=facts["table"],
+        items=facts["items"],
+        bytes=written.bytes,
+        md5=written.md5,
+        columns=columns,
+        safe_spreadsheet=safe,
+    )
+
+
+def _text(text: str, *, safe: bool) -> str:
+    if safe and text.startswith(_FORMULA):
+        text = "'" + text
+    if not text or text == NULL:
+        return f'"{text}"'
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
+
+
+def read(path: Path, manifest: Manifest | None, types: Mapping[str, str]) -> Iterator[dict[str, Wire] | NotAnItem]:
+    """The items of a file. ``types`` are those of attributes where the file does not tell: the key's, say."""
+    records = _records(path)
+    heads = next(records, None)
+    if heads is None:
+        raise Stop(Code.REFUSED, f"{path} is empty: a CSV file begins with the names of its columns")
+    known = {one.head: one for one in manifest.columns} if manifest is not None else {}
+    columns = [known.get(text) or column_of(text, types) for _, text in _cells(heads, 0)]
+    double = {one.head for one in columns if sum(one.head == other.head for other in columns) > 1}
+    if double:
+        raise Stop(Code.REFUSED, f"{path} has two columns {min(double)!r}: name each attribute once")
+    safe = manifest is not None and manifest.safe_spreadsheet
+    for record in records:
+        try:
+            yield _item(record, columns, safe=safe)
+        except NotAnItem as error:
+            yield error
+
+
+def _item(record: str, columns: list[Column], *, safe: bool) -> dict[str, Wire]:
+    cells = _cells(record, len(columns))
+    if len(cells) != len(columns):
+        raise NotAnItem(f"it has {len(cells)} cells, and there are {len(columns)} columns")
+    item: dict[str, Wire] = {}
+    for column, (quoted, text) in zip(columns, cells, strict=True):
+        if not quoted and not text:
+            continue
+        if not quoted and text == NULL:
+            item[column.name] = {"NULL": True}
+            continue
+        if safe and column.type == "S" and text.startswith("'"):
+            text = text[1:]  # noqa: PLW2901 - the same cell
+        item[column.name] = wire_in(column.type, text, column.name)
+    return item
+
+
+def _cells(record: str, most: int) -> list[tuple[bool, str]]:
+    """The cells of a record: whether each is quoted, and its text."""
+    if '"' not in record:
+        return [(False, text) for text in record.split(",")]
+    cells: list[tuple[bool, str]] = []
+    at = 0
+    while True:
+        found = _CELL.match(record, at)
+        if found is None:
+            raise NotAnItem("a quote stands where none may be")
+        quoted, plain, end = found.groups()
+        cells.append((False, plain) if quoted is None else (True, quoted.replace('""', '"')))
+        at = found.end()
+        if not end:
+            return cells
+        if most and len(cells) > most:
+            raise NotAnItem(f"it has more than {most} cells")
+
+
+def _records(path: Path) -> Iterator[str]:
+    """The records of a file; one in whose quotes there are line ends has several lines. Raises: Stop."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            open_record = ""
+            for line in file:
+                open_record += line
+                if open_record.count('"') % 2:
+                    if len(open_record) > _LONGEST:
+                        raise Stop(Code.REFUSED, f"{path} has a quote that is not closed")
+                    continue
+                record = open_record.removesuffix("\n").removesuffix("\r")
+                open_record = ""
+                if record:
+                    yield record
+            if open_record:
+                raise Stop(Code.REFUSED, f"{path} has a quote that is not closed")
+    except UnicodeDecodeError:
+        raise Stop(Code.REFUSED, f"{path} is no text in UTF-8: convert it") from None

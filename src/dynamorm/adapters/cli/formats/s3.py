@@ -1,0 +1,133 @@
+"""DynamoDB JSON as exports to S3 have it: gzip files of lines ``{"Item": {...}}``, and manifests with counts and digests.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ..ends import Code, Stop
+from ..plain import NotAnItem, Wire, checked, parsed
+from .jsonl import LONGEST
+from .manifest import Facts, digest_of, write_whole
+
+SUMMARY: Final = "manifest-summary.json"
+FILES: Final = "manifest-files.json"
+DATA: Final = "data"
+
+
+class DataFile(msgspec.Struct, rename={"items": "itemCount", "md5": "md5Checksum", "key": "dataFileS3Key"}):
+    """One line of the manifest of the files."""
+
+    items: int
+    md5: str
+    key: str
+    etag: str = ""
+
+
+def finish(folder: Path, parts: list[tuple[str, int]], facts: Facts) -> None:
+    """Write the manifests of the data files that are there: their names, and how many items each has."""
+    lines = []
+    for name, items in parts:
+        line = DataFile(items, digest_of(folder / DATA / name), f"{DATA}/{name}")
+        lines.append(msgspec.json.encode(line) + b"\n")
+    write_whole(folder / FILES, lines)
+    _digest_beside(folder, FILES)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    summary = {
+        "version": "2020-06-30",
+        "exportArn": None,
+        "startTime": facts["began"],
+        "endTime": now,
+        "tableArn": facts["arn"],
+        "tableId": None,
+        "exportTime": facts["began"],
+        "s3Bucket": None,
+        "s3Prefix": None,
+        "s3SseAlgorithm": None,
+        "s3SseKmsKeyId": None,
+        "manifestFilesS3Key": FILES,
+        "billedSizeBytes": facts["bytes"],
+        "itemCount": facts["items"],
+        "outputFormat": "DYNAMODB_JSON",
+        "exportType": "FULL_EXPORT",
+    }
+    write_whole(folder / SUMMARY, [msgspec.json.encode(summary) + b"\n"])
+    _digest_beside(folder, SUMMARY)
+
+
+def _digest_beside(folder: Path, name: str) -> None:
+    write_whole(folder / f"{name.removesuffix('.json')}.md5", [digest_of(folder / name).encode()])
+
+
+def files_of(folder: Path) -> list[DataFile]:
+    """The data files that the manifest names. Raises: Stop where it is none, or is not what its digest says."""
+    manifest = folder / FILES
+    if not manifest.exists():
+        raise Stop(Code.REFUSED, f"{folder} has no {FILES}: name the folder of the export that has it")
+    beside = folder / f"{FILES.removesuffix('.json')}.md5"
+    if beside.exists() and beside.read_text("ascii", "replace").strip() != digest_of(manifest):
+        raise Stop(Code.REFUSED, f"{manifest} is not what {beside.name} says: fetch it again")
+    try:
+        files = [msgspec.json.decode(line, type=DataFile) for line in manifest.read_bytes().splitlines() if line]
+    except msgspec.MsgspecError:
+        raise Stop(Code.REFUSED, f"{manifest} is no manifest of an export") from None
+    _check_count(folder, sum(file.items for file in files))
+    return files
+
+
+def _check_count(folder: Path, items: int) -> None:
+    summary = folder / SUMMARY
+    if not summary.exists():
+        return
+    try:
+        said: Any = msgspec.json.decode(summary.read_bytes(), type=dict[str, Any]).get("itemCount", items)
+    except msgspec.MsgspecError:
+        raise Stop(Code.REFUSED, f"{summary} is no summary of an export") from None
+    if said != items:
+        raise Stop(Code.REFUSED, f"{summary} says {said} items, and the files have {items}: fetch the export again")
+
+
+def read(folder: Path) -> Iterator[dict[str, Wire] | NotAnItem]:
+    """The items of an export. A file is checked before its first item is given. Raises: Stop for one that is not whole."""
+    for file in files_of(folder):
+        name = file.key.rpartition("/")[2]
+        path = folder / DATA / name
+        if not path.exists():
+            raise Stop(Code.REFUSED, f"{path} is missing, which {FILES} names: fetch it")
+        if digest_of(path) != file.md5:
+            raise Stop(Code.REFUSED, f"{path} is not what {FILES} says: fetch it again")
+        yield from _items(path, file.items)
+
+
+def _items(path: Path, expected: int) -> Iterator[dict[str, Wire] | NotAnItem]:
+    count = 0
+    opened: Any = gzip.open if path.suffix == ".gz" else Path.open
+    try:
+        with opened(path, "rb") as lines:
+            while line := lines.readline(LONGEST + 1):
+                count += 1
+                yield _item(line)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Stop(Code.REFUSED, f"{path} cannot be read ({type(error).__name__}): fetch it again") from None
+    if count != expected:
+        raise Stop(Code.REFUSED, f"{path} has {count} items, and {FILES} says {expected}: fetch it again")
+
+
+def _item(line: bytes) -> dict[str, Wire] | NotAnItem:
+    try:
+        members = parsed(line)
+        item = members.get("Item", members.get("NewImage"))
+        if not isinstance(item, dict):
+            return NotAnItem("it has no Item")
+        return checked(item)
+    except NotAnItem as error:
+        return error

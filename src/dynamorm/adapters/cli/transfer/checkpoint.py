@@ -1,0 +1,92 @@
+"""The file that tells how far a long command came: JSON lines, each one on the disk before it counts.
+
+The first line says what was asked for: the same command goes on, another one is refused. A last line that is only half there is
+left out: its writer was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ..ends import Code, Stop
+
+_FORMAT: Final = 1
+
+
+class Checkpoint:
+    """The lines of a command, old and new. ``lines`` are those of earlier runs."""
+
+    def __init__(self, path: Path, asked: dict[str, Any]) -> None:
+        self.path: Path = path
+        self._lock = threading.Lock()
+        self._head = {"dynamorm": _FORMAT, **asked}
+        self.lines: list[dict[str, Any]] = []
+        self.found: bool = path.exists()
+        whole = self._read() if self.found else 0
+        self._file = path.open("r+b" if self.found else "xb")
+        self._file.truncate(whole)
+        self._file.seek(whole)
+        if not whole:
+            self.add(self._head)
+            sync_folder(path.parent)
+
+    def _read(self) -> int:
+        """Read what is there. Returns the bytes of the lines that are whole. Raises: Stop where it is another command's."""
+        whole, head = 0, None
+        for line in self.path.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                members = msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.MsgspecError:
+                break
+            whole += len(line)
+            if head is None:
+                head = members
+            else:
+                self.lines.append(members)
+        if head is not None and head != self._head:
+            other = ", ".join(sorted(name for name in {*head, *self._head} if head.get(name) != self._head.get(name)))
+            raise Stop(
+                Code.USAGE,
+                f"{self.path} is of a command with another {other}: run that one to its end, or give --restart to begin anew",
+            )
+        return whole
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Add a line, which counts when this returns."""
+        with self._lock:
+            self._file.write(msgspec.json.encode(line) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; it stays."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """The command is done: nothing has to be known any more."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder last."""
+    if os.name != "posix":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def put_in_place(made: Path, path: Path) -> None:
+    """Give what was made, and is on the disk, its name."""
+    made.replace(path)
+    sync_folder(path.parent)

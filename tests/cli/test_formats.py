@@ -1,0 +1,197 @@
+"""Every item goes through every format and comes back as it was."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynamorm.adapters.cli.ends import Stop
+from dynamorm.adapters.cli.formats import csvs, jsonl, parquet
+from dynamorm.adapters.cli.formats.columns import merge, number_type, see
+from dynamorm.adapters.cli.plain import NotAnItem, item_of, text_of
+from dynamorm.adapters.cli.transfer.importing import same
+
+NAMES = st.sampled_from(["a", "b", "a:S", "a:N", "$SS", "x,y", 'q"', "é", "=f", "long name"])
+TEXTS = st.one_of(
+    st.sampled_from(["", "\\N", "=1+1", "'x", '"', "a,b", "a\nb", "\r\n", " ", "true", "12", "007", "☃"]),
+    st.text(alphabet=st.characters(codec="utf-8"), max_size=8),
+)
+NUMBERS = st.one_of(
+    st.integers(-(10**17), 10**17).map(str),
+    st.sampled_from(
+        ["0", "-1", "1.5", "0.1", "9007199254740993", "123456789012345678", "12345678901234567890.5", "1E+100", "-0.25"]
+    ),
+)
+BYTES = st.binary(max_size=6).map(lambda raw: b64encode(raw).decode())
+
+
+def sets(tag, values):
+    return st.lists(values, min_size=1, max_size=3, unique=True).map(lambda some: {tag: some})
+
+
+SIMPLE = st.one_of(
+    TEXTS.map(lambda text: {"S": text}),
+    NUMBERS.map(lambda text: {"N": text}),
+    BYTES.map(lambda text: {"B": text}),
+    st.booleans().map(lambda value: {"BOOL": value}),
+    st.just({"NULL": True}),
+    sets("SS", TEXTS),
+    sets("NS", NUMBERS),
+    sets("BS", BYTES),
+)
+VALUES = st.recursive(
+    SIMPLE,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda some: {"L": some}),
+        st.dictionaries(st.one_of(NAMES, st.sampled_from(["$B", "$M", "$NS"])), inner, max_size=2).map(
+            lambda some: {"M": some}
+        ),
+    ),
+    max_leaves=6,
+)
+ITEMS = st.lists(st.dictionaries(NAMES, VALUES, max_size=4), min_size=1, max_size=5)
+
+
+def with_keys(items):
+    return [{"id": {"S": f"k{at}"}, **item} for at, item in enumerate(items)]
+
+
+def facts_of(items, *, safe=False):
+    parts = []
+    for item in items:  # each a part of its own: what is known of them is put together
+        seen = {}
+        see(seen, item)
+        parts.append(seen)
+    return {"table": "t", "items": len(items), "columns": merge(parts), "safe_spreadsheet": safe}
+
+
+def assert_same(found, items):
+    found = list(found)
+    assert len(found) == len(items)
+    for one, other in zip(found, items, strict=True):
+        assert not isinstance(one, NotAnItem), one
+        assert same(one, other), (one, other)
+
+
+@given(VALUES)
+def test_plain_json_holds_every_value(value):
+    item = {"id": {"S": "k"}, "v": value}
+    text = text_of(item)
+    json.loads(text)
+    assert item_of(text, ("id",)) == item
+    assert item_of(json.dumps(item), ("id",)) == item
+
+
+@given(ITEMS, st.booleans())
+@settings(max_examples=60)
+def test_csv_holds_every_item(tmp_path_factory, items, safe):
+    path = tmp_path_factory.mktemp("csv") / "items.csv"
+    items = with_keys(items)
+    manifest = csvs.finish(path, iter(items), facts_of(items, safe=safe))
+    assert_same(csvs.read(path, manifest, {}), items)
+    assert manifest.items == len(items)
+
+
+@given(ITEMS)
+@settings(max_examples=40)
+def test_parquet_holds_every_item(tmp_path_factory, items):
+    path = tmp_path_factory.mktemp("parquet") / "items.parquet"
+    items = with_keys(items)
+    parquet.finish(path, iter(items), facts_of(items))
+    assert_same(parquet.read(path), items)
+
+
+@given(ITEMS)
+@settings(max_examples=30)
+def test_json_lines_hold_every_item(tmp_path_factory, items):
+    path = tmp_path_factory.mktemp("jsonl") / "items.jsonl"
+    items = with_keys(items)
+    jsonl.finish(path, iter([text_of(item) + b"\n" for item in items]), facts_of(items))
+    assert_same(jsonl.read(path, ("id",)), items)
+
+
+def test_the_columns_of_csv_are_named_as_the_rule_says(tmp_path):
+    items = with_keys([{"n": {"N": "1"}, "m": {"N": "1"}}, {"m": {"S": ""}}, {"m": {"NULL": True}, "t": {"S": "\\N"}}])
+    csvs.finish(tmp_path / "x.csv", iter(items), facts_of(items))
+    assert (tmp_path / "x.csv").read_text() == 'id,m:S,m:N,n,t\nk0,,1,1,\nk1,"",,,\nk2,\\N,,,"\\N"\n'
+
+
+def test_formulas_are_written_as_they_are_unless_it_shall_be_safe(tmp_path):
+    items = with_keys([{"t": {"S": text}} for text in ("=1+1", "+1", "-1", "@x", "'x", "x")])
+    csvs.finish(tmp_path / "x.csv", iter(items), facts_of(items))
+    assert "k0,=1+1\n" in (tmp_path / "x.csv").read_text()
+    manifest = csvs.finish(tmp_path / "y.csv", iter(items), facts_of(items, safe=True))
+    cells = [line.split(",", 1)[1] for line in (tmp_path / "y.csv").read_text().splitlines()[1:]]
+    assert cells == ["'=1+1", "'+1", "'-1", "'@x", "''x", "x"]
+    assert_same(csvs.read(tmp_path / "y.csv", manifest, {}), items)
+
+
+def test_a_csv_of_others_has_texts_unless_types_are_given(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'\xef\xbb\xbfid,amount,paid:BOOL,note\r\n7,12.50,true,"a\r\nb"\r\n8,,False,\r\n')
+    found = list(csvs.read(path, None, {"id": "N", "amount": "N"}))
+    assert found == [
+        {"id": {"N": "7"}, "amount": {"N": "12.50"}, "paid": {"BOOL": True}, "note": {"S": "a\r\nb"}},
+        {"id": {"N": "8"}, "paid": {"BOOL": False}},
+    ]
+    assert next(csvs.read(path, None, {}))["amount"] == {"S": "12.50"}
+
+
+def test_what_does_not_fit_a_csv_is_told_without_its_value(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('id,amount:N\nk1,secret\nk2,1,2\nk3"x",1\nk4,5\n')
+    told = [str(one) if isinstance(one, NotAnItem) else one for one in csvs.read(path, None, {})]
+    assert "'amount' is no number" in told[0]
+    assert "3 cells, and there are 2 columns" in told[1]
+    assert not any("secret" in str(one) for one in told)
+    for text, says in (("", "is empty"), ("a,a\n1,2\n", "two columns 'a'"), ('id\n"open\n', "not closed")):
+        path.write_text(text)
+        with pytest.raises(Stop, match=says):
+            list(csvs.read(path, None, {}))
+    path.write_bytes(b"id\n\xff\n")
+    with pytest.raises(Stop, match="UTF-8"):
+        list(csvs.read(path, None, {}))
+
+
+def test_a_parquet_of_others_is_read_by_the_types_of_its_columns(tmp_path):
+    import datetime as dt
+    import decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "id": ["a", "b"],
+            "n": pa.array([1, None], pa.int32()),
+            "f": [1.5, 2.0],
+            "d": [decimal.Decimal("1.10"), None],
+            "at": [dt.date(2024, 1, 2), None],
+            "l": [[1, None], []],
+            "m": [{"x": True}, None],
+            "raw": [b"\x00", None],
+        }
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    one, other = parquet.read(tmp_path / "x.parquet")
+    assert one == {
+        "id": {"S": "a"},
+        "n": {"N": "1"},
+        "f": {"N": "1.5"},
+        "d": {"N": "1.10"},
+        "at": {"S": "2024-01-02"},
+        "l": {"L": [{"N": "1"}, {"NULL": True}]},
+        "m": {"M": {"x": {"BOOL": True}}},
+        "raw": {"B": "AA=="},
+    }
+    assert other == {"id": {"S": "b"}, "f": {"N": "2"}, "l": {"L": []}}
+
+
+def test_numbers_are_held_by_the_narrowest_type_that_loses_nothing():
+    assert number_type("i") == number_type("il") == "int"
+    assert number_type("if") == "float"
+    assert number_type("lf") == number_type("it") == "text"
