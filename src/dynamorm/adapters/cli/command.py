@@ -73,7 +73,7 @@ def _with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         Parameter(f"{_BEFORE}{name}", Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=kind)
         for name, kind in _COMMON.items()
     ]
-    run.__signature__ = signature(run).replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
+    run.__signature__ = signature(run).replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined] # typer reads it
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 

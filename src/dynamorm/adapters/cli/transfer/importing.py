@@ -224,7 +224,7 @@ class _Run:
         table = self._table
 
         def put() -> bytes | None:
-            return table.run(table.raw.put_absent(entry.item, table.shape.partition))  # type: ignore[no-any-return]
+            return table.run(table.raw.put_absent(entry.item, table.shape.partition))  # type: ignore[no-any-return] # flows are not typed
 
         try:
             there = self._pace.patient(put)
