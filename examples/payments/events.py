@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from dynamorm import AsyncDB
 from dynamorm.payments import Money, Outbox, OutboxEvent
 
 from .bodies import payment_body, refund_body
@@ -31,7 +32,7 @@ class Told(NamedTuple):
 
 
 def tell(
-    outbox: Outbox, tx: Any, topic: str, payment: Payment, *, refund: Refund | None = None, **changed: Any
+    outbox: Outbox[AsyncDB], tx: Any, topic: str, payment: Payment, *, refund: Refund | None = None, **changed: Any
 ) -> dict[str, Any]:
     """Put an event into a transaction, and give the payment as it is shown once that is applied: ``changed`` is what becomes new."""
     shown = {**payment_body(payment), **changed}

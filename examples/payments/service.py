@@ -46,7 +46,7 @@ class Service:
         self._works = works
         self._stack = AsyncExitStack()
         self.db: AsyncDB
-        self.outbox: Outbox
+        self.outbox: Outbox[AsyncDB]
         self.books: Books
         self.deliveries: Deliveries
 

@@ -20,7 +20,7 @@ from dynamorm import (
     ttl,
     version,
 )
-from dynamorm.payments import Money
+from dynamorm.payments import Ledger, Money, Outbox, refund, transition
 
 
 class Payment(Model, table="payments"):
@@ -147,3 +147,17 @@ def money(one: Money) -> None:
     Money(1.5, "EUR")  # E a float
     Money.minor("5", "EUR")  # E minor units are an int
     one.times(2)  # E says how it rounds
+
+
+def paid(db: DB, async_db: AsyncDB, one: Money) -> None:
+    ledger = Ledger(db)
+    ledger.post([("cash", one)])  # E no id
+    ledger.post([("cash", 5)], id="o1").at  # E no money
+    ledger.post([("cash", one)], id="o1").when  # E no such field
+    ledger.balance("cash").cents  # E may be several
+    Outbox(db).run(print).sent  # E no such figure
+    Outbox(async_db).run(print).delivered  # E is awaited
+    transition(db, Sale(id="s", price=one), 5)  # E no state
+    refund(db, Sale(id="s", price=one), one)  # E no id
+    kept: Outbox = Outbox(async_db)  # E is one of an AsyncDB
+    Ledger("db")  # E no database

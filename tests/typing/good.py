@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from asyncio import Future as AsyncFuture
+from asyncio import create_task
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Generic, TypeVar, assert_type
@@ -49,7 +50,23 @@ from dynamorm import (
     updated_at,
     version,
 )
-from dynamorm.payments import Money, PaymentMixin
+from dynamorm.payments import (
+    Ledger,
+    Money,
+    Outbox,
+    OutboxEvent,
+    PaymentMixin,
+    Posted,
+    Posting,
+    Reconciliation,
+    Report,
+    TrialBalance,
+    Verification,
+    ensure_tables,
+    find_payment_by_idempotency_key,
+    refund,
+    transition,
+)
 from dynamorm.payments import Status as PaymentStatus
 from dynamorm.plugin import Call, Operation
 from dynamorm.plugins import (
@@ -457,3 +474,47 @@ def money(db: DB, one: Money) -> None:
     assert_type(one.allocate([1, 2]), list[Money])
     paid = Paid(id="p1", amount=5, currency="EUR", status=PaymentStatus.PENDING)
     assert_type(paid.money, Money)
+
+
+def paid(db: DB, one: Money, day: date) -> None:
+    ensure_tables(db).name
+    assert_type(find_payment_by_idempotency_key(db, Paid, "k"), "Paid | None")
+    sold = transition(db, Paid(id="p1", amount=5, currency="EUR"), "captured", id="c1", amount=one)
+    assert_type(sold, Paid)
+    assert_type(refund(db, sold, one, id="r1", tx=None), Paid)
+    ledger = Ledger(db)
+    ledger.open("cash", "EUR", at_least=one)
+    assert_type(ledger.post([Posting("cash", one), ("sales", -one)], id="o1"), Posted)
+    assert_type(ledger.reverse("o1", by="o2"), Posted)
+    assert_type(ledger.balance("cash", currency="EUR"), Money)
+    assert_type(ledger.balance("cash"), "Money | dict[str, Money]")
+    assert_type(ledger.trial_balance(), TrialBalance)
+    assert_type(ledger.verify(), Verification)
+    assert_type(Outbox(db, lease=5).run(lambda event: event.headers("s"), limit=5).delivered, int)
+    kept: Outbox = Outbox(db.with_tenant("t"))
+    assert_type(kept.dead(), list[OutboxEvent])
+    kept.redrive(kept.dead()[0])
+    assert_type(Reconciliation(db, Paid).run(day, [""], tz="UTC"), Report)
+
+
+async def async_paid(db: AsyncDB, one: Money, day: date) -> None:
+    (await ensure_tables(db)).name
+    assert_type(await find_payment_by_idempotency_key(db, Paid, "k"), "Paid | None")
+    sold = await transition(db, Paid(id="p1", amount=5, currency="EUR"), "captured", id="c1")
+    assert_type(sold, Paid)
+    assert_type(await refund(db, sold, one, id="r1"), Paid)
+    ledger = Ledger(db)
+    posting = create_task(ledger.post([Posting("cash", one), ("sales", -one)], id="o1"))
+    assert_type(await posting, Posted)
+    assert_type(await ledger.balance("cash", currency="EUR"), Money)
+    assert_type(await ledger.balance("cash"), "Money | dict[str, Money]")
+    assert_type(await ledger.trial_balance(), TrialBalance)
+    kept: Outbox[AsyncDB] = Outbox(db)
+    assert_type((await kept.run(print)).failed, int)
+    assert_type(await kept.dead(limit=5), list[OutboxEvent])
+    assert_type(await Reconciliation(db, Paid).run(day, [""], tz="UTC"), Report)
+
+
+def in_test(db: TestDB, one: Money) -> None:
+    assert_type(Ledger(db).post([], id="o1"), Posted)
+    assert_type(transition(db, Paid(id="p1", amount=5, currency="EUR"), PaymentStatus.CAPTURED), Paid)

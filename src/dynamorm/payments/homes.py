@@ -11,11 +11,10 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from dynamorm.errors import TenantMismatch, TenantRequired, ValidationError
 from dynamorm.plugin import OF_TENANTS, tenant_prefix
 
-from .two_faces import Steps, driven
+from .two_faces import Method, Steps, driven
 
 P = ParamSpec("P")
 R = TypeVar("R")
-S = TypeVar("S")
 
 TENANT: Final = "tenant"
 ALL: Final = "all_tenants"
@@ -87,8 +86,8 @@ def check_name(what: str, text: Any, most: int) -> None:
         )
 
 
-def at_home(function: Callable[Concatenate[S, Home, P], Steps[R]]) -> Callable[Concatenate[S, P], Any]:
-    """Let a method in steps be called on either face, as `two_faces.on_both` does, with the home that the caller is in, of ``self.db``."""
+def at_home(function: Callable[Concatenate[Any, Home, P], Steps[R]]) -> Method[P, R]:
+    """Let a method in steps be called on either face, as `two_faces.method_on_both` does, with the home that the caller is in, of ``self.db``."""
 
     @wraps(function)
     def call(self: Any, /, *args: P.args, **named: P.kwargs) -> Any:
@@ -97,5 +96,12 @@ def at_home(function: Callable[Concatenate[S, Home, P], Steps[R]]) -> Callable[C
 
     of = signature(function)
     kept: list[Parameter] = [one for name, one in of.parameters.items() if name != "home"]
-    call.__signature__ = of.replace(parameters=kept)  # type: ignore[attr-defined] # as `inspect` wants it
-    return call
+    made: Any = call
+    made.__signature__ = of.replace(parameters=kept)  # as `inspect` wants it
+    return made  # type: ignore[no-any-return]
+
+
+def at_home_as_overloaded(function: Callable[..., Steps[Any]]) -> Callable[..., Any]:
+    """As `at_home`, of a method whose overloads say what it gives."""
+    made: Any = at_home(function)
+    return made  # type: ignore[no-any-return]

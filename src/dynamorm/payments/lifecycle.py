@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from dynamorm import schema_of
 from dynamorm.errors import (
@@ -24,6 +24,11 @@ from .money import Money
 from .states import Status
 from .two_faces import OneToken, Steps, on_both
 
+if TYPE_CHECKING:
+    from dynamorm import DB, AsyncDB
+
+M = TypeVar("M")
+
 TRIES: Final = 12
 """How often a change is tried again while others change the same payment."""
 MOST_REFUNDS: Final = 500
@@ -35,6 +40,10 @@ Write: TypeAlias = Callable[[Any], Any]
 """What a change writes, a function of the transaction."""
 
 
+@overload
+def find_payment_by_idempotency_key(db: DB, model: type[M], key: str) -> M | None: ...
+@overload
+def find_payment_by_idempotency_key(db: AsyncDB, model: type[M], key: str) -> Coroutine[Any, Any, M | None]: ...
 @on_both
 def find_payment_by_idempotency_key(db: Any, model: type[Any], key: str) -> Steps[Any]:
     """The payment with this idempotency key, or None. The model has a unique field ``idempotency_key`` (`PaymentMixin`).
@@ -44,6 +53,14 @@ def find_payment_by_idempotency_key(db: Any, model: type[Any], key: str) -> Step
     return (yield db.find_by_unique(model, idempotency_key=key))
 
 
+@overload
+def transition(
+    db: DB, payment: M, to: Status | str, *, id: str | None = None, amount: Money | None = None, tx: Any = None
+) -> M: ...
+@overload
+def transition(
+    db: AsyncDB, payment: M, to: Status | str, *, id: str | None = None, amount: Money | None = None, tx: Any = None
+) -> Coroutine[Any, Any, M]: ...
 @on_both
 def transition(
     db: Any, payment: Any, to: Status | str, *, id: str | None = None, amount: Money | None = None, tx: Any = None
@@ -91,6 +108,12 @@ def transition(
     return (yield from _changed(db, payment, change, tx=tx))
 
 
+@overload
+def refund(db: DB, payment: M, money: Money, *, id: str, record: Any = None, tx: Any = None) -> M: ...
+@overload
+def refund(
+    db: AsyncDB, payment: M, money: Money, *, id: str, record: Any = None, tx: Any = None
+) -> Coroutine[Any, Any, M]: ...
 @on_both
 def refund(db: Any, payment: Any, money: Money, *, id: str, record: Any = None, tx: Any = None) -> Steps[Any]:
     """Refund a part of a payment, or all of it. Returns the payment as it is stored.

@@ -18,7 +18,7 @@ from .homes import TENANT
 from .money import Money
 from .settlement_lines import Line, read_lines
 from .states import Status
-from .two_faces import Pages, Steps, on_both
+from .two_faces import D_co, OfDatabase, Pages, Steps, method_on_both
 
 IDLE: Final = frozenset({Status.PENDING, Status.AUTHORIZED, Status.FAILED, Status.VOIDED})
 """States in which no money is paid out: a line of such a payment differs, and none is missing."""
@@ -82,7 +82,7 @@ class Report(NamedTuple):
             rows.writerow(_cells("duplicate", id, "", ""))
 
 
-class Reconciliation:
+class Reconciliation(OfDatabase[D_co]):
     """Compares the payments of a model with the files that a provider sends.
 
     The model has ``amount`` in minor units and ``currency``, as `PaymentMixin` does. ``db`` may be of either face.
@@ -93,8 +93,8 @@ class Reconciliation:
             report = Reconciliation(db, Payment).run(date(2024, 1, 2), lines, tz="Europe/Riga", amounts="major")
     """
 
-    def __init__(self, db: Any, model: type[Any]) -> None:
-        self.db: Any = db
+    def __init__(self, db: D_co, model: type[Any]) -> None:
+        super().__init__(db)
         self._model: Any = model
         schema = schema_of(model)
         for name in ("amount", "currency"):
@@ -103,7 +103,7 @@ class Reconciliation:
         self._schema = schema
         self._tenant = next((name for name, field in schema.fields.items() if _is_tenant(field)), None)
 
-    @on_both
+    @method_on_both
     def run(
         self,
         date: Date,

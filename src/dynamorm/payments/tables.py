@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.errors import ConfigError
 from dynamorm.plugins import record_model
@@ -11,12 +11,15 @@ from .ledger import LedgerBalance, LedgerEntry
 from .outbox import OutboxEvent, OutboxQueue
 from .two_faces import Steps, on_both
 
+if TYPE_CHECKING:
+    from dynamorm.codec.replies.table_description import TableDescription
+
 MODELS: tuple[type[Any], ...] = (LedgerBalance, LedgerEntry, OutboxEvent, OutboxQueue)
 """Whose tables they are."""
 
 
 @on_both
-def ensure_tables(db: Any) -> Steps[Any]:
+def ensure_tables(db: Any) -> Steps[TableDescription]:
     """Make the tables of `Ledger`, `Outbox` and `DB.idempotent`, where they are not there. Of an `AsyncDB` it is awaited.
 
     Returns the description of the last. Its name is ``Config(idempotency_table=...)`` behind the ``table_prefix``; DynamoDB forgets its records by the
@@ -28,7 +31,7 @@ def ensure_tables(db: Any) -> Steps[Any]:
 
     Example: ``ensure_tables(db)``, or ``await ensure_tables(db)``
     """
-    made = yield db.tables.ensure(record_model(db.config.idempotency_table))
+    made: TableDescription = yield db.tables.ensure(record_model(db.config.idempotency_table))
     _check_region(made)
     for model in MODELS:
         _check_region((yield db.tables.ensure(model)))

@@ -6,20 +6,57 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import wraps
 from inspect import isawaitable
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from dynamorm import schema_of
 from dynamorm.errors import DynamORMError, Outcome, TokenUsed
 from dynamorm.plugins.idempotency.as_called import Called, as_called
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as Defaulted
+
+    from dynamorm import DB, AsyncDB
+
+    D_co = Defaulted("D_co", bound="DB | AsyncDB", default="DB", covariant=True)
+else:
+    D_co = TypeVar("D_co", covariant=True)
+
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 Steps: TypeAlias = Generator[Any, Any, R]
 """A function in steps: it yields what a database gives, and is sent the result of that."""
+
+
+class OfDatabase(Generic[D_co]):
+    """What belongs to a database ``db`` of either face: ``Ledger[DB]`` gives results, ``Ledger[AsyncDB]`` what is awaited for them."""
+
+    def __init__(self, db: D_co) -> None:
+        self.db: Any = db
+
+
+class Method(Protocol[P, R_co]):
+    """A method of what belongs to a database, as type checkers see it: what it gives depends on the face."""
+
+    @overload
+    def __get__(self, instance: OfDatabase[DB], owner: Any, /) -> Callable[P, R_co]: ...
+    @overload
+    def __get__(self, instance: OfDatabase[AsyncDB], owner: Any, /) -> Callable[P, Coroutine[Any, Any, R_co]]: ...
+    @overload
+    def __get__(self, instance: None, owner: Any, /) -> Callable[..., Any]: ...
+
+
+class Function(Protocol[P, R_co]):
+    """A function whose first argument is a database, as type checkers see it."""
+
+    @overload
+    def __call__(self, db: DB, /, *args: P.args, **named: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, db: AsyncDB, /, *args: P.args, **named: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
 
 
 def is_async(db: Any) -> bool:
@@ -28,15 +65,26 @@ def is_async(db: Any) -> bool:
     return found
 
 
-def on_both(function: Callable[P, Steps[R]]) -> Callable[P, Any]:
-    """Let a function in steps be called: with a `DB` first (or an object whose ``db`` is one) it gives its result, else that is awaited."""
+def on_both(function: Callable[Concatenate[Any, P], Steps[R]]) -> Function[P, R]:
+    """Let a function in steps be called: with a `DB` first it gives its result, else that is awaited."""
 
     @wraps(function)
-    def call(*args: P.args, **named: P.kwargs) -> Any:
-        subject: Any = args[0]
-        return driven(getattr(subject, "db", subject), function(*args, **named))
+    def call(db: Any, *args: P.args, **named: P.kwargs) -> Any:
+        return driven(db, function(db, *args, **named))
 
-    return call
+    made: Any = call
+    return made  # type: ignore[no-any-return]
+
+
+def method_on_both(function: Callable[Concatenate[Any, P], Steps[R]]) -> Method[P, R]:
+    """Let a method in steps be called, of an object whose ``db`` is of either face."""
+
+    @wraps(function)
+    def call(self: Any, /, *args: P.args, **named: P.kwargs) -> Any:
+        return driven(self.db, function(self, *args, **named))
+
+    made: Any = call
+    return made  # type: ignore[no-any-return]
 
 
 def driven(db: Any, steps: Steps[Any]) -> Any:

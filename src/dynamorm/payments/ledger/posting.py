@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from dynamorm.errors import (
     AlreadyExists,
@@ -19,9 +19,9 @@ from dynamorm.errors import (
     ValidationError,
 )
 
-from ..homes import Home, at_home
+from ..homes import Home, at_home, at_home_as_overloaded
 from ..money import Money
-from ..two_faces import OneToken, Steps
+from ..two_faces import D_co, OfDatabase, OneToken, Steps
 from .items import (
     BETWEEN,
     SHARDS,
@@ -38,11 +38,14 @@ from .items import (
 )
 from .reading import balances_of, sums_of_entries, verified
 
+if TYPE_CHECKING:
+    from dynamorm import DB, AsyncDB
+
 TRIES: Final = 24
 """How often a posting is tried again while others post to the same accounts. The library itself tries each a few times."""
 
 
-class Ledger:
+class Ledger(OfDatabase[D_co]):
     """Accounts and what moves between them. Every posting sums to zero in each currency, so that nothing appears or vanishes.
 
     Above zero is a debit, money into the account. An account that was never opened has no bounds; `open` gives it some, and
@@ -60,8 +63,8 @@ class Ledger:
         ledger.balance("cash")  # 10.00 EUR
     """
 
-    def __init__(self, db: Any) -> None:
-        self.db: Any = db
+    def __init__(self, db: D_co) -> None:
+        super().__init__(db)
         self._known: dict[
             tuple[str, str], Any
         ] = {}  # accounts that were opened: what they were opened with never changes
@@ -144,8 +147,18 @@ class Ledger:
         legs = tuple((account, currency, -cents) for account, currency, cents in entry.legs)
         return (yield from self._post(home, legs, by, id))
 
-    @at_home
-    def balance(self, home: Home, account: str, *, currency: str | None = None) -> Steps[Any]:
+    @overload
+    def balance(self: OfDatabase[DB], account: str, *, currency: str) -> Money: ...
+    @overload
+    def balance(self: OfDatabase[DB], account: str, *, currency: None = None) -> Money | dict[str, Money]: ...
+    @overload
+    def balance(self: OfDatabase[AsyncDB], account: str, *, currency: str) -> Coroutine[Any, Any, Money]: ...
+    @overload
+    def balance(
+        self: OfDatabase[AsyncDB], account: str, *, currency: None = None
+    ) -> Coroutine[Any, Any, Money | dict[str, Money]]: ...
+    @at_home_as_overloaded
+    def balance(self, home: Home, account: str, *, currency: str | None = None) -> Steps[Money | dict[str, Money]]:
         """The balance of an account: `Money`, or a dict of it by currency where there are several. All of its shards at one moment.
 
         Raises: NotFound for an account that was neither opened nor posted to.

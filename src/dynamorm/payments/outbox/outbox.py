@@ -14,7 +14,7 @@ from dynamorm.errors import ConditionFailed, ConfigError, DynamORMError, NotFoun
 from dynamorm.errors.log import logger
 
 from ..homes import Home, at_home, check_name, home_of, home_of_key, home_with
-from ..two_faces import Pages, Steps, is_async, transacted
+from ..two_faces import D_co, OfDatabase, Pages, Steps, is_async, transacted
 from .clock import ServiceClock, Sightings
 from .items import (
     AHEAD,
@@ -44,7 +44,7 @@ _Events: Any = OutboxEvent
 _Queues: Any = OutboxQueue
 
 
-class Outbox:
+class Outbox(OfDatabase[D_co]):
     """Events that leave with the transaction they tell of, or not at all.
 
     `add` puts one into a transaction. `run`, in a process of its own, or several, delivers what is due: each event at least once, those of
@@ -74,7 +74,7 @@ class Outbox:
 
     def __init__(
         self,
-        db: Any,
+        db: D_co,
         *,
         lease: float = 60.0,
         on_dead: Literal["stop", "skip"] = "stop",
@@ -84,10 +84,10 @@ class Outbox:
             raise ValidationError("on_dead is 'stop' or 'skip'", field="on_dead")
         if not 0 < lease <= 3600:
             raise ValidationError("lease is a number of seconds, at most 3600", field="lease")
-        self.db: Any = db
+        super().__init__(db)
         self._lease = lease
         self._skips = on_dead == "skip"
-        self._clock = ServiceClock(db.gauges, now, is_here=_is_here(db.config))
+        self._clock = ServiceClock(self.db.gauges, now, is_here=_is_here(db.config))
         self._monotonic: Callable[[], float] = time.monotonic
         self._seen = Sightings()
 
@@ -154,15 +154,16 @@ class Outbox:
         yield from pages.close()
 
     @at_home
-    def dead(self, home: Home, *, limit: int = 100) -> Steps[Any]:
+    def dead(self, home: Home, *, limit: int = 100) -> Steps[list[OutboxEvent]]:
         """The dead letters, the oldest first, at most ``limit``. A view of all tenants reads all that there are.
 
         Example: ``for event in outbox.dead(): print(event.id, event.topic)``
         """
         letters = self.db.model(OutboxEvent).index("by-dead")
         if not home.is_all:
-            return (yield letters.where(_Events.dead == home.key(DEAD)).limit(limit).all())
-        oldest: list[Any] = []
+            found: list[OutboxEvent] = yield letters.where(_Events.dead == home.key(DEAD)).limit(limit).all()
+            return found
+        oldest: list[OutboxEvent] = []
         pages = Pages(self.db, letters.allow_scan())
         while (page := (yield from pages.next())) is not None:  # a scan has no order, so all of them are looked at
             oldest = sorted([*oldest, *page.items], key=lambda event: event.created_at)[:limit]
