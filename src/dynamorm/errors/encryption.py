@@ -12,6 +12,16 @@ class EncryptionError(DynamORMError):
 
     code = "ErrEncryption"
 
+    @property
+    def is_final(self) -> bool:
+        """Whether a value can be opened no more: its key is disabled or destroyed, or it is none. Else its key may be had, or found, later."""
+        return True
+
+    @property
+    def lasts(self) -> bool:
+        """Whether who asks again now is told the same: it is final, or no key of that name is on record."""
+        return self.is_final
+
 
 class TamperedCiphertext(EncryptionError):
     """A stored value is not what was sealed for this attribute of this item: it was changed, cut, moved or put in the clear.
@@ -34,6 +44,16 @@ class KeyUnavailable(EncryptionError):
     def __init__(self, message: str, *, version: str | None = None, **info: Any) -> None:
         super().__init__(message, **info)
         self.version: str | None = version
+
+    @property
+    def is_final(self) -> bool:
+        """False: a key that is not found may be put back, and one that cannot be had now may be had later."""
+        return False
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is known that there is no such key."""
+        return self.version is not None
 
 
 class KeyDisabled(EncryptionError):

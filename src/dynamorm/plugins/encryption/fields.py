@@ -16,7 +16,7 @@ from .envelope import MAGIC, Envelopes, framed, key_frame, place_bytes, tampered
 from .keys import Keys, Need, Opened
 from .options import SEALED, Encrypted
 from .records import Home, Ring
-from .undecryptable import Undecryptable, lasts
+from .undecryptable import Undecryptable
 from .v1 import V1, V1Need, parts_of
 from .values import Read, bytes_to_seal, from_bytes, is_envelope, to_bytes
 
@@ -184,7 +184,7 @@ class EncryptedField(PlacedField):
             error = tampered().about(self.where)
         except (KeyDisabled, KeyUnavailable) as unusable:
             error = unusable
-        if self.option.marks and lasts(error):
+        if self.option.marks and error.lasts:
             return Undecryptable(wire, error)
         raise error
 
@@ -205,7 +205,7 @@ class EncryptedField(PlacedField):
         except KeyDisabled:
             return False
         except KeyUnavailable as error:
-            if not lasts(error):
+            if not error.lasts:
                 raise
             return True
         return key.version != version_of((_plain_bytes(wire) or wire)["B"])
@@ -215,7 +215,7 @@ class EncryptedField(PlacedField):
         try:
             self._opened(_plain_bytes(wire) or wire, place)
         except (KeyDisabled, KeyUnavailable) as error:
-            return lasts(error)
+            return error.lasts
         except EncryptionError:
             return False
         return False
@@ -318,7 +318,7 @@ class EncryptedField(PlacedField):
         try:
             return self.mark not in self._keys.active(self.ring(place), make=False).complete
         except KeyUnavailable as error:
-            if not lasts(error):
+            if not error.lasts:
                 raise
             return True  # nothing was ever encrypted with a key of it
 

@@ -21,7 +21,6 @@ from .records import NoRecords, OwnKeys, is_record, may_write_records, shares_re
 from .rewriting.rotation import KeyActions
 from .seal import ItemSeal
 from .secret import Ephemeral
-from .undecryptable import lasts
 from .v1 import V1
 from .values import Read, text_of
 
@@ -250,7 +249,7 @@ def _obtained(keys: Keys, need: Any, *, marks: bool) -> Flow[Any]:
         except NotReady as waiting:
             missing = waiting
         except (KeyDisabled, KeyUnavailable) as error:
-            if isinstance(error, KeyDisabled) or (marks and lasts(error)):
+            if isinstance(error, KeyDisabled) or (marks and error.lasts):
                 return error
             raise
     assert missing is not None  # or it was there

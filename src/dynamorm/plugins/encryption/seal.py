@@ -27,7 +27,6 @@ from dynamorm.plugin import NotReady, PlacedItem
 
 from .envelope import framed, key_frame, tampered
 from .keys import Need
-from .undecryptable import lasts
 from .values import bytes_of, is_envelope, to_bytes
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class ItemSeal(PlacedItem):
         try:
             return self._opened(fields[0].ring(place), section.version)
         except (KeyDisabled, KeyUnavailable) as error:
-            if not lasts(error):
+            if not error.lasts:
                 raise
             for field in fields:
                 wire = attributes.get(field.attribute)
@@ -156,7 +155,7 @@ class ItemSeal(PlacedItem):
         try:
             yield from flow()
         except (KeyDisabled, KeyUnavailable) as error:
-            if not lasts(error):
+            if not error.lasts:
                 raise
             self._keys.hold((ring, version), error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, NoReturn
 
-from dynamorm.errors import EncryptionError, KeyUnavailable
+from dynamorm.errors import EncryptionError
 from dynamorm.plugin import Unread
 
 
@@ -48,8 +48,3 @@ _USES: Final = (
 )  # fmt: skip
 for _use in _USES:
     setattr(Undecryptable, f"__{_use}__", Undecryptable._refuse)  # noqa: SLF001 - one unit with it
-
-
-def lasts(error: EncryptionError) -> bool:
-    """Whether an error says that a value cannot be opened, and not that the provider does not answer now."""
-    return not isinstance(error, KeyUnavailable) or error.version is not None

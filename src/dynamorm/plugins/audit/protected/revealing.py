@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from msgspec.structs import replace
 
 from dynamorm.effects import Flow, Sleep
-from dynamorm.errors import AuditChainBroken, ConditionFailed, EncryptionError, InvalidUse, ValidationError
-from dynamorm.plugin import NotReady, without_locals
+from dynamorm.errors import AuditChainBroken, ConditionFailed, InvalidUse, ValidationError
+from dynamorm.plugin import without_locals
 
 from ..acting import actor_of
 from ..chain import Replay, believed
@@ -22,7 +22,8 @@ from ..manifests import create_row
 from ..option import Change
 from ..records import LATEST, day_of, sealed
 from ..values import Sealed, plain
-from .writing import MOST, is_final, purpose
+from .asking import is_gone, unless_gone
+from .writing import purpose
 
 if TYPE_CHECKING:
     from ..history import AuditRecord
@@ -139,22 +140,13 @@ class Opener:
 
 def _unless_gone(ask: Callable[[], T]) -> Flow[T | None]:
     """What a function gives, once what it waits for has been fetched; None where it is gone. Raises: KeyUnavailable."""
-    for _ in range(MOST):
-        try:
-            return ask()
-        except NotReady as waiting:
-            missing = waiting
-        except EncryptionError as error:
-            if not is_final(error):
-                raise
-            return None
-        try:
-            yield from missing.flow()
-        except EncryptionError as error:
-            if not is_final(error):
-                raise
-            return None
-    return None
+    asking = unless_gone(ask)
+    try:
+        missing = next(asking)
+        while True:
+            missing = asking.send((yield from is_gone(missing)))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return] # what was asked for
 
 
 def without_values(flow: Flow[T]) -> Flow[T]:

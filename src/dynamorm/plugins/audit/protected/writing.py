@@ -7,30 +7,22 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.effects import Flow
-from dynamorm.errors import EncryptionError, KeyUnavailable
+from dynamorm.errors import KeyUnavailable
 from dynamorm.plugin import NotReady, Unread
 
 from ..values import Wire, bytes_of, canonical, joined
+from .asking import T, is_gone, unless_gone
 
 if TYPE_CHECKING:
     from dynamorm.ops.writes.draft import WriteDraft
-
-T = TypeVar("T")
-MOST: Final = 8
-"""Things that the opening of one value may wait for."""
 
 
 def purpose(n: int) -> bytes:
     """What a value is sealed for: record ``n``."""
     return joined(b"audit", n.to_bytes(8, "big"))
-
-
-def is_final(error: EncryptionError) -> bool:
-    """Whether a value can be opened no more: its key is disabled or destroyed, or it is none. A key that is not found may be found later."""
-    return not isinstance(error, KeyUnavailable)
 
 
 class Values:
@@ -118,34 +110,18 @@ class Values:
 
     def _unless_gone(self, what: str, ask: Callable[[], T]) -> T | None:
         """What a function gives; None where that needs a key that is gone. Raises: NotReady, KeyUnavailable."""
-        missing: NotReady | None = None
-        for tried in range(MOST):
-            try:
-                return ask()
-            except NotReady as waiting:
-                missing = waiting
-            except EncryptionError as error:
-                if not is_final(error):
-                    raise
-                return None
-            if self._fetched(f"{missing.name} ({what}, {tried})", missing):
-                return None
-        assert missing is not None  # or it was there
-        raise missing
+        asking = unless_gone(ask)
+        try:
+            missing = next(asking)
+            for tried in count():
+                missing = asking.send(self._is_gone(f"{missing.name} ({what}, {tried})", missing))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return] # what was asked for
+        raise AssertionError  # it ends by then
 
-    def _fetched(self, name: str, missing: NotReady) -> bool:
+    def _is_gone(self, name: str, missing: NotReady) -> bool:
         """Fetch what is missing, once for the verb; whether it is gone."""
-
-        def fetch() -> Flow[bool]:
-            try:
-                yield from missing.flow()
-            except EncryptionError as error:
-                if not is_final(error):
-                    raise
-                return True
-            return False
-
-        return bool(self._draft.fetch(name, fetch))
+        return bool(self._draft.fetch(name, lambda: is_gone(missing)))
 
     def _place(self, *, after: bool) -> Any:
         """Where the item is stored, with what is there before the write, or after it."""

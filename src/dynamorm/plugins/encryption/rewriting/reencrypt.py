@@ -22,7 +22,6 @@ from dynamorm.plugin import NotReady, family_of
 from ..envelope import framed, version_of
 from ..keyring import LATEST, marks
 from ..records import ACTIVE, Ring, is_record
-from ..undecryptable import lasts
 from ..values import Read, bytes_of, is_envelope, text_of
 
 if TYPE_CHECKING:
@@ -376,7 +375,7 @@ def _when_ready(ask: Callable[[], T]) -> Flow[T]:
         try:
             yield from missing.flow()
         except (KeyDisabled, KeyUnavailable) as error:
-            if not lasts(error) or waited > 1:
+            if not error.lasts or waited > 1:
                 raise
             # who asks again is told the same, of this one value
 
@@ -386,6 +385,6 @@ def _opening(ask: Callable[[], T]) -> Flow[T | None]:
     try:
         return (yield from _when_ready(ask))
     except EncryptionError as error:
-        if not lasts(error):
+        if not error.lasts:
             raise
         return None
