@@ -3,7 +3,7 @@
 import pytest
 
 from dynamorm import Attr, Encrypted, Model, Tenant, attr, composite, gsi, partition_key
-from dynamorm.errors import AlreadyExists, ConfigError, NotFound
+from dynamorm.errors import AlreadyExists, ConfigError, NotFound, Outcome, TenantMismatch
 from dynamorm.plugins import EncryptionPlugin, Tenancy
 
 from .encryption_kit import Keys, Provider, Wall
@@ -38,6 +38,21 @@ def keyed(key, face_kind):
         a: Attr[str | None] = attr(Encrypted("pii", searchable=True), default=None)
 
     return Owned
+
+
+def of_tenants(key, face_kind, **options):
+    class Owned(Model, table=f"owned-{key[:12]}-{face_kind}"):
+        pk: Attr[str] = partition_key(composite("tenant", "id"))
+        id: Attr[str] = attr(default="")
+        tenant: Attr[str] = attr(Tenant(), init=False)
+        owner: Attr[str] = attr(immutable=True, default="o")
+        a: Attr[str | None] = attr(Encrypted(**options), default=None)
+        n: Attr[int] = attr(default=0)
+
+    class Raw(Model, table=f"owned-{key[:12]}-{face_kind}"):
+        pk: Attr[str] = partition_key()
+
+    return Owned, Raw
 
 
 def shared(key, face_kind, **options):
@@ -113,3 +128,59 @@ def test_an_item_of_another_tenant_is_absent_before_anything_is_opened(opened, k
         view.put(Shared(id="theirs", a="7"))
     assert {context["dynamorm-tenant"] for context in provider.contexts[-len(provider.calls) :]} == {"b"}
     assert db.with_tenant("a").get(Shared, "theirs").a == "9"
+
+
+READS = {
+    "get": lambda view, Owned: view.get(Owned, id="1"),
+    "require": lambda view, Owned: view.require(Owned, id="1"),
+    "select": lambda view, Owned: view.get(Owned, id="1", select=["a"]),
+    "batch_get": lambda view, Owned: view.batch_get(Owned, ["b#1"]),
+    "transact_get": lambda view, Owned: view.transact_get([(Owned, "b#1")]),
+    "query": lambda view, Owned: view.model(Owned).where(Owned.id == "1").all(),
+    "first": lambda view, Owned: view.model(Owned).where(Owned.id == "1").select("a").first(),
+    "page": lambda view, Owned: view.model(Owned).where(Owned.id == "1").page(),
+}
+RINGS = [{"ring": "pii"}, {"ring": "pci"}, {"ring": "pii", "subject": "owner"}]
+
+
+@pytest.fixture
+def foreign(opened, plugged, key, face_kind, request):
+    """A model of tenants, and databases in which an item of the tenant "a" lies under a key of "b", where another program has put it."""
+    open_, provider, _ = opened
+    Owned, Raw = of_tenants(key, face_kind, **request.param)
+    db = open_(Owned)
+    db.with_tenant("a").create(Owned(id="1", a="9"))
+    db.with_tenant("b").create(Owned(id="2", a="8"))
+    plain = plugged()
+    table = plain.tables.name_of(Raw)
+    (item,) = plain.partiql(f'SELECT * FROM "{table}" WHERE pk = ?', "a#1")
+    moved = {**item, "pk": "b#1"}
+    shown = ", ".join(f"'{name}': ?" for name in moved)
+    plain.partiql(f'INSERT INTO "{table}" VALUE {{{shown}}}', *moved.values())
+    return lambda order: open_(Owned, order), Owned, provider
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("foreign", RINGS, indirect=True, ids=["pii", "pci", "subject"])
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_foreign_item_is_told_as_such_before_a_key_is_looked_for(foreign, read, order):
+    open_, Owned, provider = foreign
+    db = open_(order)
+    view = db.with_tenant("b")
+    assert view.get(Owned, id="2").a == "8"
+    before, calls = db.gauges()["encryption_key_fetches"], len(provider.calls)
+    with pytest.raises(TenantMismatch) as caught:
+        read(view, Owned)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert (db.gauges()["encryption_key_fetches"], len(provider.calls)) == (before, calls)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("foreign", RINGS[:1], indirect=True, ids=["pii"])
+def test_a_foreign_item_in_the_answer_to_a_write_is_told_as_such(foreign, order):
+    """And nobody can say what was written."""
+    open_, Owned, _ = foreign
+    with pytest.raises(TenantMismatch) as caught:
+        open_(order).with_tenant("b").update(Owned, "b#1", Owned.n.set(1))
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert not caught.value.retryable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dynamorm.effects import Flow
-from dynamorm.errors import DynamORMError, MalformedResponse, Outcome
+from dynamorm.errors import DynamORMError, MalformedResponse, Outcome, TenantMismatch
 from dynamorm.errors.log import logger
 
 from .op import Op, Safety
@@ -19,7 +19,7 @@ def prepared(op: Op, body: bytes) -> Flow[None]:
     assert op.prepare is not None  # else it is not asked for
     try:
         yield from op.prepare(body)
-    except MalformedResponse:
+    except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
         raise
     except BaseException as error:
         if op.safety is not Safety.READ:

@@ -6,13 +6,22 @@ It must not know which rules there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import Looks, StoredItem, with_rules
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, DynamORMError, MalformedResponse, PluginError, ValidationError
+from dynamorm.errors import (
+    ConfigError,
+    DynamORMError,
+    MalformedResponse,
+    Outcome,
+    PluginError,
+    TenantMismatch,
+    ValidationError,
+)
 from dynamorm.models.expressions.tree import Condition
 from dynamorm.models.schema.overriding import override, own
 from dynamorm.models.schema.schema import LIBRARY_NAMES
@@ -151,8 +160,8 @@ class ReadRules:
                         f"{type(rule).__name__} is a rule of {cls.__name__}, which was defined after {self._model.__name__}"
                         " was read for the first time: import all classes of a table before"
                     )
-            # Whose an item is comes first: of what is hidden nobody fetches, or opens, anything.
-            ordered = sorted(rules, key=lambda rule: not rule.hides)
+            # Whose an item is comes first, and what needs something to be fetched last: of what is hidden or refused nobody opens anything.
+            ordered = sorted(rules, key=lambda rule: (not rule.hides, overrides(rule, "prepare")))
             named = self._of_class[cls] = tuple((rule, self._looks_of(rule)) for rule in ordered)
         return named
 
@@ -207,17 +216,52 @@ class ReadRules:
         )
 
     def prepare(self, body: bytes) -> Flow[None]:
-        """Let the rules prepare for the items of a reply, before any of them is decoded."""
+        """Let the rules prepare for the items of a reply, before any of them is decoded.
+
+        Nothing is prepared for one that another rule will leave out, or refuse, where it is read.
+        """
         by_class: dict[type[Any], list[StoredItem]] = {}
-        for wire in items_in(read_object(body)):
+        given_back: list[StoredItem] = []
+        for source, wire in items_in(read_object(body)):
             cls = self._class_of(wire)
             item = StoredItem(cls, dumps(wire))
-            if not self._is_hidden(item):
-                by_class.setdefault(cls, []).append(item.seen_by(None))
-        for cls, items in by_class.items():
-            for rule, _ in self._rules(cls):
+            if source == "Attributes" and not self._is_hidden(item):
+                given_back.append(item)
+            elif source == "Attributes" or not self._is_read(item, source):
+                continue
+            by_class.setdefault(cls, []).append(item.seen_by(None))
+        try:
+            for cls, items in by_class.items():
+                for rule, _ in self._rules(cls):
+                    if overrides(rule, "prepare"):
+                        yield from _prepared(rule, items, self._scope)
+        except DynamORMError:
+            for item in given_back:
+                self._check_given_back(item)
+            raise
+
+    def _is_read(self, item: StoredItem, source: str) -> bool:
+        """Whether the rules that prepare nothing let an item through: what they say of it is told where it is read."""
+        with suppress(Exception):
+            for rule, looks in self._rules(item.model):
                 if overrides(rule, "prepare"):
-                    yield from _prepared(rule, items, self._scope)
+                    continue
+                if source == "Records":
+                    rule.check_record(item.seen_by(looks), self._scope)
+                elif rule.check(item.seen_by(looks), self._scope) is False:
+                    return False
+            return True
+        return False
+
+    def _check_given_back(self, item: StoredItem) -> None:
+        """Raise what the rules that prepare nothing refuse an item with that a write has given back: it may not be the one written."""
+        for rule, looks in self._rules(item.model):
+            if not overrides(rule, "prepare"):
+                try:
+                    rule.check(item.seen_by(looks), self._scope)
+                except TenantMismatch as error:
+                    error.outcome = Outcome.UNKNOWN
+                    raise error from None
 
 
 def _left_out(rule: ReadRule, verdict: Any) -> bool:
@@ -244,24 +288,24 @@ def _prepared(rule: ReadRule, items: list[StoredItem], scope: Mapping[str, str])
         raise PluginError(f"{type(rule).__name__} could not prepare for the items of an answer", result=None) from error
 
 
-def items_in(reply: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """The items in the plain value of any reply."""
+def items_in(reply: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The items in the plain value of any reply, each with the name of what they stand in."""
     for name in ("Item", "Attributes"):
         if isinstance(reply.get(name), dict) and reply[name]:
-            yield reply[name]
-    yield from (item for item in reply.get("Items") or () if isinstance(item, dict))
+            yield name, reply[name]
+    yield from (("Items", item) for item in reply.get("Items") or () if isinstance(item, dict))
     for record in reply.get("Records") or ():
         change = record.get("dynamodb") if isinstance(record, dict) else None
         images = (change.get(name) for name in ("NewImage", "OldImage")) if isinstance(change, dict) else ()
-        yield from (image for image in images if isinstance(image, dict))
+        yield from (("Records", image) for image in images if isinstance(image, dict))
     responses = reply.get("Responses") or ()
     if isinstance(responses, dict):
         for items in responses.values():
-            yield from (item for item in items if isinstance(item, dict))
+            yield from (("Responses", item) for item in items if isinstance(item, dict))
     else:
         for response in responses:
             if isinstance(response, dict) and isinstance(response.get("Item"), dict):
-                yield response["Item"]
+                yield "Responses", response["Item"]
 
 
 def overrides(rule: Any, moment: str) -> bool:
