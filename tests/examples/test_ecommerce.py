@@ -12,7 +12,7 @@ from examples.ecommerce.__main__ import main
 from examples.ecommerce.models import CartLine, Order, Product
 from examples.ecommerce.shop import MOST_LINES, RESERVED, Shop, ShopError
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 @pytest.fixture

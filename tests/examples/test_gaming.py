@@ -14,7 +14,7 @@ from examples.gaming.__main__ import main
 from examples.gaming.game import STAKE, Game, GameError
 from examples.gaming.models import MODELS, Match, Player, Session
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 def play(program):

@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib")
 
 from examples.iot.weather import KEPT, readings
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dynamorm.engine import Engine
 
 play = import_module("examples.lambda.play")
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
 SECRET = "whsec_" + "ab" * 24
 
