@@ -209,14 +209,19 @@ class Builder(Generic[M]):
         """
         return self._with(misfit=check_choice("on_misfit", what, ("raise", "skip", "collect")))
 
-    def segments(self, count: int) -> Self:
+    def segments(self, count: int, *, only: int | None = None) -> Self:
         """Scan in ``count`` segments side by side (1 to 1,000,000). Items come in no order.
+
+        ``only`` reads one of them, 0 to ``count - 1``: for who spreads a scan over several machines.
 
         Raises (when the query ends): ValidationError without `allow_scan`.
 
         Example: ``for payment in db.model(Payment).allow_scan().segments(4): ...``
         """
-        return self._with(segments=_positive("segments", count))
+        count = _positive("segments", count)
+        if only is not None and check_count("only", only, 0) >= count:
+            raise ValidationError(f"only is a number from 0 to {count - 1}: there are {count} segments", field="only")
+        return self._with(segments=count, segment=only)
 
     def _unordered(self, field: Any, named: dict[str, Any]) -> ValidationError:
         model = self._request.model.__name__
