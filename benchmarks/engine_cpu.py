@@ -73,6 +73,10 @@ def _key(number: int) -> tuple[str, int]:
     return f"k{number // 100}", number % 100
 
 
+def _one(number: int) -> tuple[str, int]:
+    return "k", number
+
+
 def filled(engine: Engine, items: int, key: Callable[[int], tuple[str, int]] = _key) -> None:
     """Make a table, and put so many items into it, a hundred in each partition, or as ``key`` says."""
     engine.handle("CreateTable", _bytes(_TABLE))
@@ -128,16 +132,16 @@ def _with_child(pid: int) -> Callable[[], float]:
     return seconds
 
 
-def beside_ministack() -> dict[str, float]:
-    """Microseconds by verb of the library on ministack, 1,000 items."""
+def beside_ministack(key: Callable[[int], tuple[str, int]] = _key) -> dict[str, float]:
+    """Microseconds by verb of the library on ministack, 1,000 items. Its queries read the whole of a partition."""
     with (
         Ministack(services=("dynamodb",)) as engine,
         DB(Presets.local_development(endpoint=engine.endpoint)) as db,
     ):
         db.tables.create(Payment)
-        db.batch_write(puts=[_payment(*_key(number)) for number in range(1000)])
+        db.batch_write(puts=[_payment(*key(number)) for number in range(1000)])
         assert engine.pid is not None
-        return library(db, 1000, rounds=3, clock=_with_child(engine.pid))
+        return library(db, 1000, rounds=3, key=key, clock=_with_child(engine.pid))
 
 
 def figures(
@@ -192,19 +196,29 @@ def main() -> None:
     parser.add_argument("--ministack", action="store_true", help="the library's verbs on ministack, too")
     asked = parser.parse_args()
     many = asked.items
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for title, path, items, key in (
             ("memory", None, 1000, _key),
             ("file", Path(folder) / "a.db", 1000, _key),
             (f"{many:,} items", None, many, _key),
-            (f"{many:,} in one partition", None, many, lambda number: ("k", number)),
+            ("1,000 in one partition", None, 1000, _one),
+            (f"{many:,} in one partition", None, many, _one),
         ):
             with Engine(path) as engine, DB(Config(engine=engine)) as db:
                 filled(engine, items, key)
                 _show(f"engine, {title}", figures(engine, items, key=key))
-                _show(f"library, {title}", library(db, items, key=key))
+                found[title] = library(db, items, key=key)
+                _show(f"library, {title}", found[title])
     if asked.ministack:
-        _show("library, ministack", beside_ministack())
+        for title, ours, key in (
+            ("100 in a partition", "memory", _key),
+            ("1,000 in one partition", "1,000 in one partition", _one),
+        ):
+            theirs = beside_ministack(key)
+            _show(f"ministack, {title}", theirs)
+            row = {name: theirs[name] / found[ours][name] for name in theirs}
+            print(f"{'as many times':38}" + "".join(f"{name} {value:8.1f}      " for name, value in row.items()))
 
 
 def _show(title: str, row: dict[str, float]) -> None:

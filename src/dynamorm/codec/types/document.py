@@ -119,15 +119,14 @@ def from_wire(wire: Wire) -> Any:
 
     B may be bytes or base64 text. Raises: Mismatch when it is no wire value.
     """
-    if wire.__class__ is not dict or len(wire) != 1:
-        raise Mismatch("an attribute value", wire, "something else")
-    ((tag, value),) = wire.items()
-    reader = _READERS.get(tag)
-    if reader is None or value.__class__ is not _PAYLOAD[tag]:
-        if value.__class__ is bytes and tag == "B":
-            return value
-        raise Mismatch("an attribute value", wire, "something else")
-    return reader(value)
+    if wire.__class__ is dict and len(wire) == 1:
+        for tag, value in wire.items():
+            if value.__class__ is _PAYLOAD.get(tag):
+                reader = _READERS[tag]
+                return value if reader is None else reader(value)
+            if value.__class__ is bytes and tag == "B":
+                return value
+    raise Mismatch("an attribute value", wire, "something else")
 
 
 def bytes_of(value: Any) -> bytes:
@@ -151,11 +150,11 @@ def _null(value: bool) -> None:  # noqa: FBT001 - the payload of NULL is a boole
         raise Mismatch("NULL true", value)
 
 
-_READERS: Final[dict[str, Any]] = {
-    "S": str,
+_READERS: Final[dict[str, Any]] = {  # None: the payload is the value
+    "S": None,
     "N": number_of,
     "B": bytes_of,
-    "BOOL": bool,
+    "BOOL": None,
     "NULL": _null,
     "L": lambda value: [from_wire(element) for element in value],
     "M": lambda value: {key: from_wire(element) for key, element in value.items()},

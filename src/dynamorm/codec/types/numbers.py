@@ -153,6 +153,6 @@ def float_of(text: str) -> float:
 
 def number_of(text: str) -> int | Decimal:
     """Read a number of a document: an int when it is written as one, else a Decimal."""
-    if len(text) <= MAX_DIGITS and (text[1:] if text[:1] == "-" else text).isdecimal():
+    if len(text) <= MAX_DIGITS and (text.isdecimal() or (text[:1] == "-" and text[1:].isdecimal())):
         return int(text)
     return decimal_of(text)

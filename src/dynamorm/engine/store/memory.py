@@ -1,6 +1,7 @@
 """The maps in memory: rows by their keys, and the keys in order, in blocks of a few hundred. It must not know items.
 
-A key that is new is put in its place within one block, so a map of a million keys takes as long as a small one.
+The order is brought up to date when a range is read. A key that is new is then put in its place within one block, so a map of
+a million keys takes as long as a small one.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from dynamorm.engine.store.file import FileStore
 from dynamorm.engine.store.store import Change, Map, Store
@@ -21,10 +22,14 @@ STEP: Final = 128
 """Keys that are taken of a block at a time."""
 
 
-class MemoryMap:
-    """One ordered map of keys to rows. ``rows`` is the truth, and the order of their keys is kept beside it."""
+SORTED: Final = 4
+"""With more than one of so many keys to put in their places, all are sorted anew."""
 
-    __slots__ = ("_blocks", "_lasts", "get", "number", "rows")
+
+class MemoryMap:
+    """One ordered map of keys to rows. ``rows`` is the truth; the blocks have its keys, but for those that came or went since."""
+
+    __slots__ = ("_blocks", "_lasts", "_since", "get", "number", "rows")
 
     get: Callable[[bytes], Row | None]
     number: int
@@ -36,19 +41,38 @@ class MemoryMap:
         self._blocks: list[list[bytes]] = []
         self._lasts: list[bytes] = []
         """The last key of each block; no block is empty."""
+        self._since: set[bytes] = set()
+        """The keys that are either in a block or in ``rows``."""
 
     def put(self, key: bytes, row: Row) -> None:
         """Store a row."""
         rows = self.rows
-        is_new = key not in rows
-        rows[key] = row
-        if is_new:
-            self._insert(key)
+        if key in rows:
+            rows[key] = row
+        else:
+            rows[key] = row
+            self._since ^= {key}
 
     def delete(self, key: bytes) -> None:
         """Forget a row, where there is one."""
         if self.rows.pop(key, None) is not None:
-            self._remove(key)
+            self._since ^= {key}
+
+    def _settle(self) -> None:
+        """Put the keys that came or went since into their places, or take them out."""
+        if len(self._since) > len(self.rows) // SORTED:
+            self.sort()
+            return
+        try:
+            for key in self._since:
+                if key in self.rows:
+                    self._insert(key)
+                else:
+                    self._remove(key)
+            self._since.clear()
+        except BaseException:  # a handler of signals may raise anywhere
+            self.sort()
+            raise
 
     def _insert(self, key: bytes) -> None:
         blocks, lasts = self._blocks, self._lasts
@@ -82,10 +106,12 @@ class MemoryMap:
             lasts[at] = block[-1]
 
     def sort(self) -> None:
-        """Put all keys in order anew: what did so one by one was interrupted."""
+        """Put all keys in order anew."""
         keys = sorted(self.rows)
-        self._blocks[:] = [keys[at : at + MOST // 2] for at in range(0, len(keys), MOST // 2)]
-        self._lasts[:] = [block[-1] for block in self._blocks]
+        blocks = [keys[at : at + MOST // 2] for at in range(0, len(keys), MOST // 2)]
+        lasts = [block[-1] for block in blocks]
+        # No call is between these: nothing interrupts them.
+        self._blocks, self._lasts, self._since = blocks, lasts, set()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -94,6 +120,8 @@ class MemoryMap:
 
     def keys(self, low: bytes, high: bytes, *, backwards: bool = False) -> Iterator[list[bytes]]:
         """The keys from ``low`` to below ``high``, in order or in reverse, some at a time."""
+        if self._since:
+            self._settle()
         return self._down(low, high) if backwards else self._up(low, high)
 
     def _up(self, low: bytes, high: bytes) -> Iterator[list[bytes]]:
@@ -195,9 +223,23 @@ class MemoryStore(Store):
 
     def swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
         """Store rows, and return what was in their places."""
-        changes = [(of, key, of.get(key), row) for (number, key), row in rows.items() for of in (self.map(number),)]
-        self.make(changes)
-        return {(of.number, key): old for of, key, old, _ in changes}
+        found: dict[Place, Row | None] = {}
+        maps = {number: self.map(number) for number in {number for number, _ in rows}}
+        try:
+            for place, row in rows.items():
+                number, key = place
+                of: Any = maps[number]
+                found[place] = old = of.rows.get(key)
+                if row is None:
+                    of.delete(key)
+                elif old is None:
+                    of.put(key, row)
+                else:
+                    of.rows[key] = row
+        except BaseException:  # as in `make`
+            self._unmake([(maps[number], key, old, None) for (number, key), old in found.items()])
+            raise
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into a file, which an engine can open."""
