@@ -61,7 +61,7 @@ from .models.schema.placed import (
     system_part,
     tenant_prefix,
 )
-from .models.schema.rules import KnownText, ReadRule, ScopeRule, WriteRule
+from .models.schema.rules import KnownQuery, KnownText, ReadRule, ScopeRule, WriteRule
 from .models.schema.schema import RuledOption, SplitValue, TypeCodec, family_of
 from .wire.acting import Actor, current_actor
 from .wire.blocks import Block, Blocks
@@ -104,6 +104,7 @@ __all__ = [
     "Greatest",
     "Hedge",
     "Item",
+    "KnownQuery",
     "KnownText",
     "Limiter",
     "ModelHook",

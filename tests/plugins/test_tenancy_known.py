@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from dynamorm import Attr, Model, Tenant, attr, composite, partition_key
 from dynamorm.errors import IntegrityError, TenantError, TenantMismatch, ValidationError
+from dynamorm.ops.queries.planner import choose
+from dynamorm.ops.queries.prepared_query import PreparedQuery
 from dynamorm.plugins.tenancy import Tenancy
+from dynamorm.plugins.tenancy.rules import TenantReads
 from dynamorm.testing import reply
 from tests.plugins.scripts import Scripted
 from tests.support.faults import Store
@@ -72,8 +75,6 @@ def test_what_a_query_gives_is_what_the_rule_keeps_of_each_item(data, model, ten
         with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
             warnings.simplefilter("ignore")
             if not known:
-                from dynamorm.plugins.tenancy.rules import TenantReads
-
                 patch.setattr(TenantReads, "known_by", lambda *_: None)
             query = answering(answer).view(tenant=tenant).model(model)
             query = {
@@ -124,6 +125,51 @@ def test_one_item_among_many_is_enough(model):
             else:
                 with pytest.raises(TenantMismatch):
                     query.all()
+
+
+def conditions_of(model):
+    """Conditions of callers: on the tenant, on the key, on what is in no key; right, foreign, doubled, joined, contradictory."""
+    key = {Txn: Txn.pk, Order: Order.number, Put: Put.id, Shared: Shared.id, Led: Led.pk}[model]
+    other = {Txn: Txn.number, Order: Order.number, Put: Put.id, Shared: Shared.id, Led: Led.number}[model]
+    texts = st.one_of(st.sampled_from(TENANTS), TEXTS)
+    leaf = st.one_of(
+        st.builds(lambda text: model.tenant_id == text, texts),
+        st.builds(lambda text: key == text, texts),
+        st.builds(lambda text: other == text, texts),
+        st.builds(lambda text: other > text, texts),
+        st.builds(lambda text: model.tenant_id != text, texts),
+        st.builds(lambda text: model.tenant_id.in_([text]), texts),
+        st.builds(model.tenant_id.begins_with, texts),
+        st.just(model.tenant_id == other),
+        st.just(model.tenant_id.exists()),
+    )
+    return st.one_of(leaf, st.builds(lambda one, two: one & two, leaf, leaf), st.builds(lambda one, two: one | two, leaf, leaf))  # fmt: skip
+
+
+@given(data=st.data(), model=st.sampled_from(MODELS), tenant=st.sampled_from(IDS))
+def test_what_a_query_asks_for_is_what_the_rule_makes_of_it(data, model, tenant):
+    """Whatever the caller says: the same request, or the same refusal, as where the rule is asked of each query."""
+    conditions, filters = (data.draw(st.lists(conditions_of(model), max_size=most)) for most in (3, 1))
+    own = data.draw(st.sampled_from([(), (model.tenant_id == tenant,)]))
+    scans = data.draw(st.booleans())
+    found = []
+    for known in (True, False):
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+            warnings.simplefilter("ignore")
+            if not known:
+                patch.setattr(TenantReads, "known_query", lambda *_: None)
+            view = answering({"body": {}}).view(tenant=tenant)
+            query = view.model(model).where(*own, *conditions).filter(*filters)
+            query = query.allow_scan() if scans else query
+            plan = view._session.plan(model)
+            try:
+                prepared = PreparedQuery(plan, query._request, choose(plan, query._request))
+                found.append((prepared.name, prepared.head, prepared.query_plan.why))
+            except (TenantError, ValidationError) as error:
+                found.append((type(error), str(error)))
+    assert found[0] == found[1]
+    if found[0][0] in {"Query", "Scan"}:
+        assert found[0][0] == "Query"
 
 
 def test_a_query_with_a_limit_reads_no_more_items_than_it_gives(face_kind):

@@ -94,8 +94,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.get(Payment, "p1")`` or ``await db.get(Order, customer="c1", number=7)``
         """
+        session = self._session
         return await self._io.run(
-            self._session.verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select)
+            session.verbs.items.get(session, model, key, parts, consistent=consistent, select=select)
         )
 
     async def require(
@@ -113,8 +114,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``(await db.require(Payment, "p1")).amount``
         """
+        session = self._session
         return await self._io.run(
-            self._session.verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+            session.verbs.items.require(session, model, key, parts, consistent=consistent, select=select)
         )
 
     async def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
@@ -122,9 +124,8 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.exists(Payment, "p1")``
         """
-        return await self._io.run(
-            self._session.verbs.items.exists(self._session, model, key, parts, consistent=consistent)
-        )
+        session = self._session
+        return await self._io.run(session.verbs.items.exists(session, model, key, parts, consistent=consistent))
 
     async def create(self, obj: M, /, *more: Never, strict: bool | None = None, **named: Never) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -138,7 +139,8 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.create(Payment(id="p1", amount=5))``
         """
-        return await self._io.run(self._session.verbs.put.create(self._session, obj, *more, strict=strict, **named))
+        session = self._session
+        return await self._io.run(session.verbs.put.create(session, obj, *more, strict=strict, **named))
 
     @overload
     async def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -163,8 +165,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.put(payment, condition=Payment.status == "pending")``
         """
+        session = self._session
         return await self._io.run(
-            self._session.verbs.put.put(self._session, obj, *more, condition=condition, returning=returning, **named)
+            session.verbs.put.put(session, obj, *more, condition=condition, returning=returning, **named)
         )
 
     async def save(self, obj: M, /) -> M:
@@ -177,7 +180,8 @@ class AsyncDB(AsyncShipped):
 
         Example: ``payment.note = "checked"; await db.save(payment)``
         """
-        return await self._io.run(self._session.verbs.save.save(self._session, obj))
+        session = self._session
+        return await self._io.run(session.verbs.save.save(session, obj))
 
     @overload
     async def update(
@@ -237,8 +241,9 @@ class AsyncDB(AsyncShipped):
         Example: ``await db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``await db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        flow = self._session.verbs.update.update(
-            self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
+        session = self._session
+        flow = session.verbs.update.update(
+            session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
         return await self._io.run(flow)
 
@@ -279,8 +284,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        flow = self._session.verbs.update.update(
-            self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
+        session = self._session
+        flow = session.verbs.update.update(
+            session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
         return await self._io.run(flow)
 
@@ -330,8 +336,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.delete(payment)`` or ``await db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = self._session.verbs.delete.delete(
-            self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+        session = self._session
+        flow = session.verbs.delete.delete(
+            session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return await self._io.run(flow)
 
@@ -344,7 +351,8 @@ class AsyncDB(AsyncShipped):
 
         Example: ``await db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        flow = self._session.verbs.unique_flows.find(self._session, model, values)
+        session = self._session
+        flow = session.verbs.unique_flows.find(session, model, values)
         values = {}  # this frame runs on, and is shown with an error
         return await self._io.run(flow)
 
@@ -359,9 +367,8 @@ class AsyncDB(AsyncShipped):
 
         Example: ``(await db.repair_unique(Payment)).faults``
         """
-        return await self._io.run(
-            self._session.verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress)
-        )
+        session = self._session
+        return await self._io.run(session.verbs.unique_repair.repair(session, model, apply=apply, progress=progress))
 
     async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
@@ -495,8 +502,9 @@ class AsyncDB(AsyncShipped):
 
         Example: ``left = await db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        flow = self._session.verbs.increment.increment(
-            self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
+        session = self._session
+        flow = session.verbs.increment.increment(
+            session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return await self._io.run(flow)
 

@@ -54,7 +54,8 @@ class Many(Face):
 
         Example: ``db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
-        return self._io.run(self._session.verbs.transact_get.get(self._session, requests))
+        session = self._session
+        return self._io.run(session.verbs.transact_get.get(session, requests))
 
     def batch_get(
         self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
@@ -70,8 +71,9 @@ class Many(Face):
 
         Example: ``db.batch_get(Payment, ["p1", "p2"])`` or ``db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
+        session = self._session
         return self._io.run(
-            self._session.verbs.batch.get(self._session, model, keys, consistent=consistent, concurrency=concurrency)
+            session.verbs.batch.get(session, model, keys, consistent=consistent, concurrency=concurrency)
         )
 
     def batch_write(
@@ -100,9 +102,8 @@ class Many(Face):
 
         Example: ``result = db.batch_write(puts=payments, deletes=[old, (Payment, "p1")]); assert result.ok``
         """
-        flow = self._session.verbs.batch.write(
-            self._session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress
-        )
+        session = self._session
+        flow = session.verbs.batch.write(session, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
         return self._io.run(flow)
 
     def stream(
@@ -203,8 +204,9 @@ class Many(Face):
 
         Example: ``db.partiql("SELECT * FROM {table} WHERE id = ?", "p1", model=Payment)``
         """
-        flow = self._session.verbs.partiql.execute(
-            self._session, statement, parameters, model=model, consistent=consistent, limit=limit
+        session = self._session
+        flow = session.verbs.partiql.execute(
+            session, statement, parameters, model=model, consistent=consistent, limit=limit
         )
         return self._io.run(flow)
 
@@ -218,4 +220,5 @@ class Many(Face):
 
         Example: ``db.partiql_transaction([('DELETE FROM "payments" WHERE id = ?', "p1")])``
         """
-        return self._io.run(self._session.verbs.partiql.transaction(self._session, statements, token=token))
+        session = self._session
+        return self._io.run(session.verbs.partiql.transaction(session, statements, token=token))

@@ -93,9 +93,8 @@ class DB(Shipped):
 
         Example: ``db.get(Payment, "p1")`` or ``db.get(Order, customer="c1", number=7)``
         """
-        return self._io.run(
-            self._session.verbs.items.get(self._session, model, key, parts, consistent=consistent, select=select)
-        )
+        session = self._session
+        return self._io.run(session.verbs.items.get(session, model, key, parts, consistent=consistent, select=select))
 
     def require(
         self,
@@ -112,8 +111,9 @@ class DB(Shipped):
 
         Example: ``db.require(Payment, "p1").amount``
         """
+        session = self._session
         return self._io.run(
-            self._session.verbs.items.require(self._session, model, key, parts, consistent=consistent, select=select)
+            session.verbs.items.require(session, model, key, parts, consistent=consistent, select=select)
         )
 
     def exists(self, model: type[Any], /, *key: Any, consistent: bool = False, **parts: Any) -> bool:
@@ -121,7 +121,8 @@ class DB(Shipped):
 
         Example: ``db.exists(Payment, "p1")``
         """
-        return self._io.run(self._session.verbs.items.exists(self._session, model, key, parts, consistent=consistent))
+        session = self._session
+        return self._io.run(session.verbs.items.exists(session, model, key, parts, consistent=consistent))
 
     def create(self, obj: M, /, *more: Never, strict: bool | None = None, **named: Never) -> M:
         """Store a new item, exactly once even when replies are lost. Returns the object, now loaded.
@@ -135,7 +136,8 @@ class DB(Shipped):
 
         Example: ``db.create(Payment(id="p1", amount=5))``
         """
-        return self._io.run(self._session.verbs.put.create(self._session, obj, *more, strict=strict, **named))
+        session = self._session
+        return self._io.run(session.verbs.put.create(session, obj, *more, strict=strict, **named))
 
     @overload
     def put(self, obj: M, /, *, condition: Condition | None = ..., returning: None = ...) -> M: ...
@@ -160,8 +162,9 @@ class DB(Shipped):
 
         Example: ``db.put(payment, condition=Payment.status == "pending")``
         """
+        session = self._session
         return self._io.run(
-            self._session.verbs.put.put(self._session, obj, *more, condition=condition, returning=returning, **named)
+            session.verbs.put.put(session, obj, *more, condition=condition, returning=returning, **named)
         )
 
     def save(self, obj: M, /) -> M:
@@ -174,7 +177,8 @@ class DB(Shipped):
 
         Example: ``payment.note = "checked"; db.save(payment)``
         """
-        return self._io.run(self._session.verbs.save.save(self._session, obj))
+        session = self._session
+        return self._io.run(session.verbs.save.save(session, obj))
 
     @overload
     def update(
@@ -234,8 +238,9 @@ class DB(Shipped):
         Example: ``db.update(payment, Payment.amount.add(5), Payment.note.remove())``
         or ``db.update(Payment, "p1", Payment.amount.add(5))``
         """
-        flow = self._session.verbs.update.update(
-            self._session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
+        session = self._session
+        flow = session.verbs.update.update(
+            session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
         )
         return self._io.run(flow)
 
@@ -276,8 +281,9 @@ class DB(Shipped):
 
         Example: ``db.upsert(Counter, "visits", Counter.count.add(1))``
         """
-        flow = self._session.verbs.update.update(
-            self._session, subject, args, parts, condition=condition, upsert=True, returning=returning
+        session = self._session
+        flow = session.verbs.update.update(
+            session, subject, args, parts, condition=condition, upsert=True, returning=returning
         )
         return self._io.run(flow)
 
@@ -327,8 +333,9 @@ class DB(Shipped):
 
         Example: ``db.delete(payment)`` or ``db.delete(Payment, "p1", condition=Payment.status == "void")``
         """
-        flow = self._session.verbs.delete.delete(
-            self._session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
+        session = self._session
+        flow = session.verbs.delete.delete(
+            session, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
         )
         return self._io.run(flow)
 
@@ -341,7 +348,8 @@ class DB(Shipped):
 
         Example: ``db.find_by_unique(Payment, idempotency_key="k1")``
         """
-        flow = self._session.verbs.unique_flows.find(self._session, model, values)
+        session = self._session
+        flow = session.verbs.unique_flows.find(session, model, values)
         values = {}  # this frame runs on, and is shown with an error
         return self._io.run(flow)
 
@@ -356,9 +364,8 @@ class DB(Shipped):
 
         Example: ``db.repair_unique(Payment).faults``
         """
-        return self._io.run(
-            self._session.verbs.unique_repair.repair(self._session, model, apply=apply, progress=progress)
-        )
+        session = self._session
+        return self._io.run(session.verbs.unique_repair.repair(session, model, apply=apply, progress=progress))
 
     def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
@@ -492,8 +499,9 @@ class DB(Shipped):
 
         Example: ``left = db.increment(Stock, "sku-1", Stock.left, by=-1, minimum=0)``
         """
-        flow = self._session.verbs.increment.increment(
-            self._session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
+        session = self._session
+        flow = session.verbs.increment.increment(
+            session, subject, key_and_field, parts, by=by, minimum=minimum, maximum=maximum, upsert=upsert
         )
         return self._io.run(flow)
 

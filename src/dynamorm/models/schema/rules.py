@@ -13,6 +13,7 @@ from dynamorm.errors import ValidationError
 if TYPE_CHECKING:
     from dynamorm.codec.replies.checked import StoredItem
     from dynamorm.effects import Flow
+    from dynamorm.models.expressions.tree import Condition
     from dynamorm.ops.reads.read_rules import ReadDraft
     from dynamorm.ops.requests import ModelRequests
     from dynamorm.ops.writes.draft import WriteDraft
@@ -86,6 +87,18 @@ class KnownText(NamedTuple):
     may_be_missing: bool = False
 
 
+class KnownQuery(NamedTuple):
+    """What a query must say for `ReadRule.known_query`: ``condition``, an attribute ``==`` a text, and nothing of ``others`` by ``==``.
+
+    ``others`` are names of fields. Where a query says nothing of the attribute, the condition is added.
+
+    Example: ``KnownQuery(Order.tenant_id == "t1", ("pk",))``
+    """
+
+    condition: Condition
+    others: tuple[str, ...] = ()
+
+
 class ReadRule:
     """A rule for what is read of one model. Subclass it, and override the moments that matter.
 
@@ -147,6 +160,16 @@ class ReadRule:
 
         An answer has named it, or a cursor: of items that a filter leaves out nothing else is seen.
         """
+
+    def known_query(self, scope: Mapping[str, str]) -> KnownQuery | None:
+        """The condition by which it is known, without a call for each query, what `contribute` would add: that condition, in the partition key.
+
+        It is as `ReadDraft.where` with `ReadDraft.in_partition`, where the query does not say the same. One that compares that attribute
+        with another value, or one of the ``others``, by ``==``, or joins conditions by ``&``, is for `contribute`. It is asked once for each
+        model of a view.
+        """
+        del scope
+        return None
 
     def check_record(self, item: StoredItem, scope: Mapping[str, str]) -> object:
         """Look at an image of a record that ``streams.decode`` is given; raise to refuse it."""

@@ -10,8 +10,7 @@ name. An index that may lack items or attributes is taken only when asked for by
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -37,6 +36,11 @@ from . import refusals
 from .request import Request
 from .ruled import ruled
 
+if TYPE_CHECKING:
+    from dynamorm.ops.reads.read_rules import Known, ReadRules
+
+_NOWHERE: Final[frozenset[int]] = frozenset()
+
 Used = tuple[tuple[Comparison, ...], frozenset[int]]
 """The comparisons of a key condition, and the numbers of the terms that they stand for."""
 
@@ -60,20 +64,36 @@ class QueryPlan(Struct, frozen=True):
     why: str = ""
 
 
-def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> QueryPlan:
-    """The table or index that answers the request, with what rules add to it, unless ``is_ruled``: they have.
+def choose(
+    plan: ModelRequests,
+    request: Request,
+    within: tuple[Condition, ...] | None = None,
+    more: tuple[Condition, ...] = (),
+) -> QueryPlan:
+    """The table or index that answers the request, with what rules add to it. Raises: ValidationError when there is none.
 
-    Raises: ValidationError when there is none.
+    ``within`` are those of the conditions that must become a part of the partition key, unless the whole key of the table is
+    given, and ``more`` are conditions besides those of the request: they are given where rules were asked already.
     """
+    rules, known = plan.read_rules if within is None else None, None
+    if rules is not None and rules.adds:
+        known = rules.known_query
+        if known is None:
+            return ruled(plan, rules, request, choose)
     schema = plan.codec.schema
-    if plan.read_rules is not None and not is_ruled:
-        return ruled(plan, plan.read_rules, request, _chosen)
-    terms = flat(schema, request.conditions)
+    terms = flat(schema, request.conditions + more if more else request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
     if plan.codec.placed:
         terms, filters = searched(plan, terms), searched(plan, filters)
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
     candidates = _Candidates(plan, request, terms, filters if tagged is None else (*filters, tagged), tagged)
+    if rules is not None and known is not None:
+        own = candidates.known(known)
+        if own is None:
+            return _ruled(plan, rules, request)
+        candidates.within = own
+    elif within:
+        candidates.within = _places(within, terms)
     if request.segments is not None:
         refusals.check_scan_allowed(schema, request)
         return candidates.as_scan()
@@ -92,7 +112,21 @@ def choose(plan: ModelRequests, request: Request, *, is_ruled: bool = False) -> 
     return candidates.best(used)
 
 
-_chosen: Final = partial(choose, is_ruled=True)
+def _ruled(plan: ModelRequests, rules: ReadRules, request: Request) -> QueryPlan:
+    """What is chosen for a request that does not say itself what the rules know of it."""
+    condition = rules.lacking(request.conditions + request.filters)
+    if condition is not None:
+        try:
+            return choose(plan, request, (condition,), (condition,))
+        except ValidationError:  # whose mistake it is, is found out there
+            pass
+    return ruled(plan, rules, request, choose)
+
+
+def _places(conditions: tuple[Condition, ...], terms: tuple[Condition, ...]) -> frozenset[int]:
+    """The numbers of conditions among the terms; -1 for one that is none of them."""
+    numbers = {id(term): number for number, term in enumerate(terms)}
+    return frozenset(numbers.get(id(condition), -1) for condition in conditions)
 
 
 class _Candidates:
@@ -100,10 +134,24 @@ class _Candidates:
 
     ``equals`` and ``ranges`` hold, by field name, the comparison that a key could take and the numbers of the terms it
     stands for; ``present`` the numbers of the terms that only say that the attribute is there. ``tagged`` is the filter
-    that keeps sibling classes out; it is then the last of ``filters``.
+    that keeps sibling classes out; it is then the last of ``filters``. ``within`` are the numbers of the terms that must become
+    a part of the partition key, unless the whole key of the table is given. ``is_odd``: two terms contradict each other, or one
+    is no comparison with one value.
     """
 
-    __slots__ = ("equals", "filters", "plan", "present", "ranges", "request", "schema", "tagged", "terms")
+    __slots__ = (
+        "equals",
+        "filters",
+        "is_odd",
+        "plan",
+        "present",
+        "ranges",
+        "request",
+        "schema",
+        "tagged",
+        "terms",
+        "within",
+    )
 
     def __init__(
         self,
@@ -119,6 +167,8 @@ class _Candidates:
         self.terms = terms
         self.filters = filters
         self.tagged = tagged
+        self.within: frozenset[int] = _NOWHERE
+        self.is_odd: bool = False
         self.equals: dict[str, tuple[Comparison, frozenset[int]]] = {}
         self.ranges: dict[str, tuple[Comparison, frozenset[int]]] = {}
         self.present: dict[str, set[int]] = {}
@@ -130,6 +180,7 @@ class _Candidates:
         name, op = term.path.field.name, term.op
         if op == "IN" and len(term.operands) == 1:
             term, op = Comparison("=", term.operands, term.path), "="
+            self.is_odd = True
         if op == "=" or (isinstance(term, key_conditions.Found)):
             comparisons = self.equals
         elif op in RANGES:
@@ -140,6 +191,7 @@ class _Candidates:
             return
         for operand in term.operands:
             if isinstance(operand, Location):
+                self.is_odd = True
                 return  # a key is compared with values only
         before = comparisons.get(name)
         if before is None:
@@ -148,6 +200,22 @@ class _Candidates:
         combined = joined(before[0], term)
         if combined is not None:
             comparisons[name] = combined, before[1] | {number}
+        else:
+            self.is_odd = True
+
+    def known(self, query: Known) -> frozenset[int] | None:
+        """The numbers of the terms by which it is known what rules add, which is nothing else; None where they must be asked."""
+        _, name, text, others = query
+        own = self.equals.get(name)
+        if own is None or self.is_odd or (self.filters and named_in(self.filters, (name, *others))):
+            return None
+        value = own[0].operands[0]
+        if value.__class__ is not str or value != text:
+            return None
+        for other in others:
+            if other in self.equals:
+                return None
+        return own[1]
 
     # --------------------------------------------------------------------------------------------------- one candidate
 
@@ -177,22 +245,15 @@ class _Candidates:
             numbers |= given[1]
             if given[0].op != "=":
                 break
-        if self.request.within and not self._is_within(key, taken, of_partition):
+        if self.within and not self.within <= of_partition and not self._is_whole(key, taken):
             return None
         if self.present:  # whatever is in an index has the attributes of its key
             numbers = numbers.union(*(self.present.get(name, ()) for name in key.fields))
         return tuple(taken), numbers
 
-    def _is_within(self, key: Key | Index, taken: list[Comparison], of_partition: frozenset[int]) -> bool:
-        """Whether what must be in the partition key is in it, or the whole key of the table is given."""
-        terms = self.terms
-        for condition in self.request.within:
-            for number in of_partition:
-                if terms[number] is condition:
-                    break
-            else:
-                return key is self.schema.key and [term.op for term in taken] == ["="] * len(key.fields)
-        return True
+    def _is_whole(self, key: Key | Index, taken: list[Comparison]) -> bool:
+        """Whether the whole key of the table is given."""
+        return key is self.schema.key and [term.op for term in taken] == ["="] * len(key.fields)
 
     def filter_terms(self, used: Used) -> tuple[Condition, ...]:
         """The terms that are left for the filter."""
@@ -320,7 +381,7 @@ class _Candidates:
             index = _named(self.schema, self.request.index)
         refusals.check_consistent(self.schema, self.request, index)
         refusals.check_scan_order(self.schema, self.request)
-        if self.request.within:
+        if self.within:
             raise ValidationError("a scan is in no partition", field="allow_scan")
         filter_terms = (*self.terms, *without_guards(self.plan), *self.filters)
         if index is not None:

@@ -16,8 +16,7 @@ class Request(Struct, frozen=True):
     (which never do). ``limit`` counts matching items in all, ``page_size`` those of one page. ``select`` are the places
     asked for, none meaning all. ``segment`` is one of ``segments`` of a parallel scan. ``start`` is the raw JSON of the
     key to go on after, ``cursor`` the same as sealed text. ``misfit`` says what becomes of items that do not fit the
-    model: ``raise``, ``skip`` or ``collect``. ``within`` are those of the conditions that must become a part of the
-    partition key, unless the whole key of the table is given.
+    model: ``raise``, ``skip`` or ``collect``.
     """
 
     model: Any
@@ -38,4 +37,3 @@ class Request(Struct, frozen=True):
     cursor_format: str = "c1"
     hydrate: bool = False
     misfit: str = "raise"
-    within: tuple[Condition, ...] = ()

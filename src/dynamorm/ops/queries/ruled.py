@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -12,28 +11,38 @@ from dynamorm.errors import ValidationError
 from .request import Request
 
 if TYPE_CHECKING:
+    from dynamorm.models.expressions.tree import Condition
     from dynamorm.ops.reads.read_rules import ReadDraft, ReadRules
     from dynamorm.ops.requests import ModelRequests
 
+T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 
-def ruled(plan: ModelRequests, rules: ReadRules, request: Request, choose: Callable[[ModelRequests, Request], T]) -> T:
+class Choose(Protocol[T_co]):
+    """What chooses for a request; ``within`` are those of its conditions that must be a part of the partition key."""
+
+    def __call__(self, plan: ModelRequests, request: Request, within: tuple[Condition, ...] = ..., /) -> T_co:
+        """The choice. Raises: ValidationError."""
+        ...
+
+
+def ruled(plan: ModelRequests, rules: ReadRules, request: Request, choose: Choose[T]) -> T:
     """What is chosen for the request with all that the rules add. Raises: ValidationError, which tells a rule's mistake."""
     conditions = request.conditions + request.filters
     added = rules.contributed(conditions)
     try:
-        return choose(plan, _with(plan, request, added))
+        return choose(plan, _with(plan, request, added), added.within)
     except ValidationError as error:
         if not (added.terms or added.filters):
             raise
         refusal = error
-    choose(plan, request)  # what is wrong without the rules is told as the caller's own
+    choose(plan, request, ())  # what is wrong without the rules is told as the caller's own
     if added.refusal is not None:
         raise added.refusal() from refusal
     for name, draft in rules.contributed_by_each(conditions):
         try:
-            choose(plan, _with(plan, request, draft))
+            choose(plan, _with(plan, request, draft), draft.within)
         except ValidationError:
             raise _blamed(plan, f"the rule {name} of {plan.codec.schema.name}", refusal) from refusal
     raise _blamed(plan, f"the rules of {plan.codec.schema.name} together", refusal) from refusal
@@ -46,7 +55,6 @@ def _with(plan: ModelRequests, request: Request, added: ReadDraft) -> Request:
         request,
         conditions=request.conditions + added.terms,
         filters=request.filters + filters,
-        within=request.within + added.within,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import Looks, StoredItem, with_rules
@@ -31,6 +31,10 @@ from dynamorm.plugin import KnownText, ReadRule
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
+
+
+Known: TypeAlias = "tuple[Condition, str, str, tuple[str, ...]]"
+"""A `KnownQuery`: its condition, the name of that attribute, the text that it equals, and the names that a rule looks at beside it."""
 
 
 class ReadDraft:
@@ -84,7 +88,8 @@ def _no_condition(given: Any) -> ValidationError:
 class ReadRules:
     """The rules of one model in one view. ``rules_of`` finds those of a class, for an item may be of a subclass.
 
-    ``counts_by_reading``: the service cannot count what is kept.
+    ``counts_by_reading``: the service cannot count what is kept. ``adds``: something may be added to a query; ``known_query``: the condition that all queries have in their
+    partition key, where that is all that is added to them; None where the rules are asked of each.
     """
 
     def __init__(
@@ -103,6 +108,8 @@ class ReadRules:
         checking = [rule for rule in rules if overrides(rule, "check")]
         self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
         self._at_starts = tuple(rule for rule in rules_of(self._model) if overrides(rule, "check_start"))
+        self.adds: bool = bool(self._contributing)
+        self.known_query: Known | None = self._only_query()
         # Of a class that is not known yet a rule may come.
         self._is_checking = bool(checking) or family is not None
         self._has_family = family is not None
@@ -126,6 +133,25 @@ class ReadRules:
         if self._hides:
             ruled.absent = self._is_absent
         return ruled
+
+    def _only_query(self) -> Known | None:
+        if len(self._contributing) != 1:
+            return None
+        known = self._contributing[0].known_query(self._scope)
+        if known is None:
+            return None
+        condition: Any = known.condition
+        return condition, condition.path.field.name, condition.operands[0], known.others
+
+    def lacking(self, conditions: tuple[Condition, ...]) -> Condition | None:
+        """The condition that all queries have, where these say nothing of its attribute, nor of what a rule looks at beside it."""
+        if self.known_query is None:
+            return None
+        condition, name, _, others = self.known_query
+        for one in conditions:
+            if one.op == "AND" or (one.op == "=" and one.path.field.name in (name, *others)):  # type: ignore[attr-defined] # of a comparison
+                return None
+        return condition
 
     def contributed(self, conditions: tuple[Condition, ...]) -> ReadDraft:
         """What the rules add to a read with these conditions of the caller's."""
@@ -317,6 +343,7 @@ _MOMENTS: Final = {
     "contribute": ("draft",),
     "check": ("item", "scope"),
     "known_by": ("scope",),
+    "known_query": ("scope",),
     "prepare": ("items", "scope"),
     "check_start": ("key", "scope"),
     "check_record": ("item", "scope"),
@@ -342,7 +369,7 @@ def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
         for flag in ("filters_all", "hides"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
-        for moment in ("contribute", "check", "known_by", "check_start", "prepare"):
+        for moment in ("contribute", "check", "known_by", "known_query", "check_start", "prepare"):
             generator = moment == "prepare"
             if not overrides(rule, moment):
                 continue

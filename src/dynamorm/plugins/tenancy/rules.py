@@ -8,7 +8,7 @@ from msgspec import DecodeError, Struct, defstruct
 from msgspec.json import Decoder, decode
 
 from dynamorm.errors import ConditionFailed, TenantError, TenantMismatch, TenantRequired
-from dynamorm.plugin import KnownText, ReadRule, WriteRule
+from dynamorm.plugin import KnownQuery, KnownText, ReadRule, WriteRule
 
 from .option import checked_id, is_exactly, is_tenant
 
@@ -232,9 +232,7 @@ class TenantReads(ReadRule):
                 break
         if given is None:
             if own is None:
-                own = self._owns.get(tenant)
-                if own is None:
-                    own = self._new_own(tenant)
+                own = self._own(tenant)
                 draft.where(own)
             given = own
         # Of a partition that is the tenant's own nothing is left out in silence: a foreign item there is refused by `check`.
@@ -253,11 +251,21 @@ class TenantReads(ReadRule):
                 own = condition
         return own, self._key_given(draft, tenant)
 
-    def _new_own(self, tenant: str) -> Any:
-        if len(self._owns) >= _MOST:
-            self._owns.clear()
-        self._owns[tenant] = own = self._placing.path == tenant
+    def _own(self, tenant: str) -> Any:
+        own = self._owns.get(tenant)
+        if own is None:
+            if len(self._owns) >= _MOST:
+                self._owns.clear()
+            own = self._owns[tenant] = self._placing.path == tenant
         return own
+
+    def known_query(self, scope: Mapping[str, str]) -> KnownQuery | None:
+        """A query of a view of a tenant says that it is of that tenant, and nothing of a key that holds it."""
+        tenant = scope.get(TENANT)
+        if tenant is None:
+            return None
+        key = self._names[1]
+        return KnownQuery(self._own(tenant), () if key is None else (key,))
 
     def _key_given(self, draft: ReadDraft, tenant: str) -> Any:
         """The caller's condition on a partition key that holds the tenant; None where there is none."""
