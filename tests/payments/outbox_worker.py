@@ -37,8 +37,22 @@ def config(endpoint, prefix):
     return Presets.local_development(endpoint=endpoint, table_prefix=prefix, performance=performance)
 
 
+class Watched(Outbox):
+    """Notes in ``FILE.leases`` which key it asks for, and that it does not get it: a killed process holds the one of its last line."""
+
+    path: str
+
+    def _leased(self, key, me):
+        say(f"{self.path}.leases", key=key, asks=True)
+        queue = yield from super()._leased(key, me)
+        if queue is None:
+            say(f"{self.path}.leases", key=key, asks=False)
+        return queue
+
+
 def deliver_once(face, endpoint, prefix, path, lease):
     """What one job does."""
+    Watched.path = path
 
     def begun(event):
         say(path, is_begin=True, key=event.key, seq=event.seq, id=event.id, body=event.body.decode())
@@ -62,11 +76,11 @@ def deliver_once(face, endpoint, prefix, path, lease):
 
     async def main():
         async with AsyncDB(config(endpoint, prefix)) as db:
-            await Outbox(db, lease=lease).run(delivered, limit=LIMIT)
+            await Watched(db, lease=lease).run(delivered, limit=LIMIT)
 
     if face == "blocking":
         with DB(config(endpoint, prefix)) as db:
-            Outbox(db, lease=lease).run(deliver, limit=LIMIT)
+            Watched(db, lease=lease).run(deliver, limit=LIMIT)
     else:
         asyncio.run(main())
 

@@ -159,3 +159,35 @@ def test_a_plain_write_of_the_state_refunds_nothing(db, paid):
         with pytest.raises(ConditionFailed, match="refund"):
             db.update(Payment, paid.id, Payment.status.set(after))
     assert db.get(Payment, paid.id).status is Status.CAPTURED
+
+
+@pytest.mark.parametrize(
+    "verb", [name for name in VERBS if name not in ("upsert", "batch")]
+)  # which take no payment at all
+def test_a_plain_write_of_the_state_captures_nothing(db, call, pending, verb):
+    with pytest.raises(
+        (ConditionFailed, TransactionCancelled),
+        match=r"becomes captured by a capture: use dynamorm\.payments\.transition",
+    ):
+        VERBS[verb](db, db.get(Payment, pending.id), "status", Status.CAPTURED)
+    found = db.get(Payment, pending.id)
+    assert (found.status, found.captured) == (Status.PENDING, 0)
+    captured = call(transition, db.inner, found, "captured", id="c1")
+    assert captured.captured == 10000
+    assert call(refund, db.inner, captured, Money("100.00", "EUR"), id="r1").refunded == 10000
+
+
+def test_a_payment_of_nothing_and_a_dispute_that_was_won_are_captured_by_a_plain_write(db, call, key, paid):
+    free = db.create(Payment(id=f"{key}-free", amount=0, currency="EUR"))
+    assert db.update(free, Payment.status.set(Status.CAPTURED)).status is Status.CAPTURED
+    disputed = call(transition, db.inner, paid, "disputed", id="d1")
+    disputed.status = Status.CAPTURED
+    db.save(disputed)
+    assert db.get(Payment, paid.id).captured == 10000
+
+
+def test_a_payment_of_a_former_system_that_does_not_know_what_was_captured_is_put_again(db, key):
+    for verb in (db.create, db.put):
+        verb(Payment(id=key, amount=100, currency="EUR", status=Status.CAPTURED, merchant_id="m"))
+    db.put(Payment(id=f"{key}2", amount=100, currency="EUR", status=Status.CAPTURED))
+    assert db.get(Payment, key).status is Status.CAPTURED

@@ -77,9 +77,9 @@ class Jobs:
 def until_delivered(jobs, db, *, kills, seconds):
     """Begin a job as soon as one has ended, until nothing is left; kill some of them while they deliver.
 
-    Which were killed, and which of these between the beginning and the end of a delivery.
+    Which were killed, with the time of that, and which of these between the beginning and the end of a delivery.
     """
-    killed, cut_off, end = set(), [], monotonic() + seconds
+    killed, cut_off, end = {}, [], monotonic() + seconds
     dice = random.Random(5)
     while True:
         if monotonic() > end:
@@ -99,7 +99,7 @@ def until_delivered(jobs, db, *, kills, seconds):
         if victims and len(cut_off) < kills and dice.random() < 0.5:
             victim = dice.choice(victims)
             if jobs.kill(victim):
-                killed.add(victim)
+                killed[victim] = time()
                 if [line for line in lines(jobs.path) if line["by"] == victim][-1]["is_begin"]:
                     cut_off.append(victim)
 
@@ -146,7 +146,7 @@ def killed_jobs(face_kind, engine, folder, figure, *, keys, each, kills, seconds
             killed, cut_off = until_delivered(jobs, db, kills=kills, seconds=seconds)
         finally:
             jobs.close()
-    waits = waits_for_others(lines(path), jobs, cut_off, keys=keys, each=each)
+    waits = waits_for_others(lines(path), jobs, killed, cut_off, keys=keys, each=each)
     longest = max((later["at"] - former["at"] for former, later in waits), default=0)
     figure(
         f"outbox {face_kind}: {keys * each} events of {keys} keys by {len(jobs.began)} processes that deliver once, {len(killed)} killed -9,"
@@ -156,7 +156,7 @@ def killed_jobs(face_kind, engine, folder, figure, *, keys, each, kills, seconds
     assert len(cut_off) == len(waits) >= kills
 
 
-def waits_for_others(said, jobs, cut_off, *, keys, each):
+def waits_for_others(said, jobs, killed, cut_off, *, keys, each):
     """All came in order, one at a time. The deliveries that were cut off, with those that came next of their keys."""
     of_key, by_job = defaultdict(list), Counter(line["by"] for line in said if line["is_begin"])
     for line in said:
@@ -174,14 +174,20 @@ def waits_for_others(said, jobs, cut_off, *, keys, each):
                 waits.append((former, later))
             elif former["is_begin"]:
                 assert (later["is_begin"], later["id"]) == (False, former["id"])
+    last = {line["by"]: line for line in lines(Path(f"{jobs.path}.leases"))}
+    held = [(last[one]["key"], at) for one, at in killed.items() if one in last and last[one]["asks"]]
     for former, later in waits:
         assert later["at"] - former["at"] > FREE_AFTER - 2.5
         # How long that takes is a matter of the machine. The first process that begins behind the end of the lease goes on with the key;
         # on a machine that is very slow, two may stand still for half a lease again and again, and leave it to the next.
+        taken = max([former["at"], *(at for key, at in held if key == former["key"] and at < later["at"])])
         free = [
             process
             for process, (began, ended) in jobs.times.items()
-            if former["at"] + FREE_AFTER < began and ended < later["at"] and by_job[process] < worker.LIMIT
+            if process not in killed
+            and taken + FREE_AFTER < began
+            and ended < later["at"]
+            and by_job[process] < worker.LIMIT
         ]
         assert len(free) <= 2, (former, later, free)
     return waits

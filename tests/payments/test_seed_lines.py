@@ -74,7 +74,7 @@ def test_a_payment_is_found_by_its_key_and_is_there_once(db, call, key):
 def test_its_version_keeps_it_consistent(db, key):
     one = db.create(Payment(id=key, idempotency_key=key, amount=500, currency="EUR", status="pending"))
     other = db.get(Payment, key)
-    one.status = "captured"
+    one.status = "authorized"
     db.save(one)
     other.status = "failed"
     with pytest.raises(VersionConflict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from dynamorm import Update
@@ -63,6 +65,7 @@ class PaymentRule(TransitionRule):
             self._check_whole(draft.obj)
             if draft.verb == "put":
                 self._demand_same(draft)
+                self._demand_moved(draft, getattr(draft.obj, self._name), by_put=True)
 
     def _check_updates(self, draft: Any) -> None:
         changed = set()
@@ -73,7 +76,7 @@ class PaymentRule(TransitionRule):
                 if name == "currency":
                     self._check_currency(change)
             elif change.path.field.stored == self._stored:
-                self._demand_refunded(draft, self._state(change.value))
+                self._demand_moved(draft, self._state(change.value))
         if changed:
             self._demand_pending(draft, changed, absent=draft.upsert)
 
@@ -89,7 +92,7 @@ class PaymentRule(TransitionRule):
         for name in changed:
             self._refuse_kept(name)
         if self._stored in draft.changes:
-            self._demand_refunded(draft, self._state((draft.changes[self._stored] or {}).get("S")))
+            self._demand_moved(draft, self._state((draft.changes[self._stored] or {}).get("S")))
         if changed:
             if "currency" in changed:
                 exponent(draft.obj.currency, historic=True)
@@ -117,24 +120,40 @@ class PaymentRule(TransitionRule):
 
         draft.refused_by(tell)
 
-    def _demand_refunded(self, draft: Any, after: Any) -> None:
-        """A plain write calls a payment refunded only where that was refunded."""
-        if after not in (Status.PARTIALLY_REFUNDED, Status.REFUNDED) or "refunded" not in self._names.values():
-            return
+    def _demand_moved(self, draft: Any, after: Any, *, by_put: bool = False) -> None:
+        """A plain write calls a payment captured or refunded only where money of it was; a put says of a new one what it is."""
         model = self._of
-        draft.require(
-            (model.refunded > 0) & (model.refunded == model.captured)
-            if after is Status.REFUNDED
-            else (model.refunded > 0) & (model.refunded < model.captured)
-        )
+        if after is Status.CAPTURED and {"captured", "amount"} <= set(self._names.values()):
+            condition = (model.captured > 0) | (model.amount == 0)
+            if by_put:
+                condition |= self._path.not_exists() | (self._path == after)
+            draft.require(condition)
+            moved: Callable[[dict[str, Any]], bool] = self._is_captured
+            by = "a capture"
+        elif (
+            after in (Status.PARTIALLY_REFUNDED, Status.REFUNDED) and "refunded" in self._names.values() and not by_put
+        ):
+            is_whole = after is Status.REFUNDED
+            rest = model.refunded == model.captured if is_whole else model.refunded < model.captured
+            draft.require((model.refunded > 0) & rest)
+            moved, by = partial(self._is_refunded, is_whole=is_whole), "its refunds"
+        else:
+            return
 
         def tell(stored: dict[str, Any], info: dict[str, Any]) -> DynamORMError | None:
-            captured, refunded = (self._cents(stored, name) for name in ("captured", "refunded"))
-            if refunded > 0 and (refunded == captured if after is Status.REFUNDED else refunded < captured):
+            found = stored.get(self._stored, {}).get("S", "")
+            if moved(stored) or (by_put and found in ("", after.value)):
                 return None
-            return ConditionFailed(f"a {self._model} becomes {after.value} by its refunds: {_BY}", **info)
+            return ConditionFailed(f"a {self._model} becomes {after.value} by {by}: {_BY}", **info)
 
         draft.refused_by(tell)
+
+    def _is_captured(self, stored: dict[str, Any]) -> bool:
+        return self._cents(stored, "captured") > 0 or self._cents(stored, "amount") == 0
+
+    def _is_refunded(self, stored: dict[str, Any], *, is_whole: bool) -> bool:
+        captured, refunded = (self._cents(stored, name) for name in ("captured", "refunded"))
+        return refunded > 0 and (refunded == captured if is_whole else refunded < captured)
 
     def _cents(self, stored: dict[str, Any], wanted: str) -> int:
         return next(int(stored.get(one, {}).get("N", "0")) for one, name in self._names.items() if name == wanted)
