@@ -1,6 +1,6 @@
 """``dynamorm`` and ``python -m dynamorm``: the command line, `dynamorm.adapters.cli`.
 
-``top``, ``dashboard`` and ``license`` need no more than what they use themselves; everything else needs the extra ``cli``.
+``top``, ``dashboard``, ``license`` and ``local`` need no more than what they use themselves; everything else needs the extra ``cli``.
 """
 
 import sys
@@ -10,6 +10,7 @@ from importlib.util import find_spec
 COMMANDS = {
     "dashboard": "dynamorm.plugins.dashboard.command",
     "license": "dynamorm.config.licence.command",
+    "local": "dynamorm.engine.command",
     "top": "dynamorm.plugins.dashboard.top",
 }
 MISSING = "the command line needs typer and rich: pip install 'dynamorm-py[cli]'"

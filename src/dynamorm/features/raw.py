@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Refusal = tuple[int, DynamORMError]
 """The place of an item in what was to be written, and why it was refused."""
 
+MAX_WATCHED: Final = 100
+"""Attributes of an item that are all compared when it is changed: an expression has 4 KB, and 300 operators."""
 MAX_PUTS: Final = 25
 """Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
 
@@ -76,11 +78,13 @@ class RawTable:
         return self._context.call(Op("DeleteItem", self.name, body, _applied, Safety.RESEND, _was_there))
 
     def replace(self, key: bytes, before: Mapping[str, Any], after: Mapping[str, Any]) -> Flow[bool]:
-        """Change the attributes in which these two items differ, while all of them are as before. False where they are not.
+        """Change the attributes in which these two items differ, while the item is as before. False where it is not.
+
+        Of an item of very many attributes those that are changed are looked at alone: conditions have their limits.
 
         An answer that was lost is settled by what is stored: it is the change where the attributes are as they should be.
         """
-        said = _change(before, after)
+        said = _change(next(iter(read_object(key))), before, after)
         if said is None:
             return True
 
@@ -186,27 +190,28 @@ def _if(condition: str, partition: str) -> dict[str, Any]:
     }
 
 
-def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any] | None:
+def _change(partition: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any] | None:
     """The parts of an UpdateItem that make one item of another; None where there is nothing to change."""
-    names: dict[str, str] = {}
+    names: dict[str, str] = {"#k": partition}
     values: dict[str, Any] = {}
-    sets, removes, terms = [], [], []
-    for at, name in enumerate(sorted({*before, *after})):
+    sets, removes, terms = [], [], ["attribute_exists(#k)"]
+    every = sorted({*before, *after})
+    for at, name in enumerate(every):
         old, new = before.get(name), after.get(name)
-        if old == new:
+        if old == new and (name == partition or len(every) > MAX_WATCHED):
             continue
         names[f"#a{at}"] = name
-        if new is None:
-            removes.append(f"#a{at}")
-        else:
-            values[f":n{at}"] = new
-            sets.append(f"#a{at} = :n{at}")
         if old is None:
             terms.append(f"attribute_not_exists(#a{at})")
         else:
             values[f":o{at}"] = old
             terms.append(f"#a{at} = :o{at}")
-    if not names:
+        if new is None:
+            removes.append(f"#a{at}")
+        elif old != new:
+            values[f":n{at}"] = new
+            sets.append(f"#a{at} = :n{at}")
+    if not sets and not removes:
         return None
     update = (["SET " + ", ".join(sets)] if sets else []) + (["REMOVE " + ", ".join(removes)] if removes else [])
     return {

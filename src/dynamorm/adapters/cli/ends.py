@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Final
 
@@ -63,6 +64,9 @@ _REMEDIES: Final[tuple[tuple[type[Exception], Code, str], ...]] = (
     (ModelError, Code.REFUSED, ""),
 )
 
+_KEY_ID: Final = re.compile(r"\bA[A-Z]{2}A[A-Z0-9]{8,}([A-Z0-9]{4})\b")
+"""The id of a key, of which the last four characters are shown."""
+
 PASSING: Final = (Retryable, DeadlineExceeded, OutcomeUnknown)
 """What may go well a minute later, for a command that can go on where it stopped."""
 
@@ -85,7 +89,7 @@ def end_of(error: BaseException) -> Stop:
 
 
 def _line(error: DynamORMError, remedy: str) -> str:
-    text = error.safe.partition(": ")[2] or error.code
+    text = _KEY_ID.sub(r"...\1", error.safe.partition(": ")[2] or error.code)
     return one_line(f"{text}; {remedy}" if remedy else text)
 
 

@@ -1,0 +1,41 @@
+"""Functions that backfills run."""
+
+from __future__ import annotations
+
+import time
+
+
+def doubled(item):
+    if "double" in item or item["number"] % 2:
+        return None
+    item["double"] = item["number"] * 2
+    item.pop("note", None)
+    return item
+
+
+def slow(item):
+    time.sleep(0.002)
+    return {**item, "slow": True}
+
+
+def moved(item):
+    return {**item, "number": item["number"] + 1}
+
+
+def failing(item):
+    raise KeyError(item["id"])
+
+
+def wrong(item):
+    return [item]
+
+
+def unstorable(item):
+    return {**item, "bad": object()}
+
+
+def nothing(item):
+    return dict(item)
+
+
+number = 5
