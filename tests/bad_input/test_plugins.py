@@ -13,7 +13,7 @@ from dynamorm import Attr, Model, Plugin, attr, gsi, partition_key, sort_key, ve
 from dynamorm.effects import Acquire, Call, Sleep
 from dynamorm.errors import ConfigError, DynamORMError, InvalidUse, ModelError, NotFound, ValidationError
 from dynamorm.ops import moments
-from dynamorm.plugin import Limiter, ReadRule, WriteRule
+from dynamorm.plugin import KnownQuery, Limiter, ReadRule, WriteRule
 
 from .conftest import SECRET
 
@@ -790,6 +790,8 @@ def test_what_is_stored_is_asked_for_before(made, refused, server, verb):
         ({"needs_stored": "yes"}, ("needs_stored of Mine", "True or False")),
         ({"in_batches": 1}, ("in_batches of Mine", "True or False")),
         ({"verbs": None}, ("the verbs of Mine",)),
+        ({"looks_at": "note"}, ("looks_at of Mine", "names of fields")),
+        ({"looks_at": (3,)}, ("looks_at of Mine", "names of fields")),
     ],
 )
 def test_flags_of_a_rule_of_writes_are_true_or_false(used, members, words):
@@ -826,6 +828,14 @@ def read_ruled(contribute=None, **members):
 
 def query(db):
     return db.model(Row).where(Row.of == SECRET).all()
+
+
+@pytest.mark.parametrize(
+    "given", [3, Row.of == "x", KnownQuery(Row.number == 1), KnownQuery(Row.of > "x"), KnownQuery((Row.of == "x") & (Row.of == "y"))]
+)  # fmt: skip
+def test_a_known_query_is_one_text(used, given):
+    rule = read_ruled(lambda draft: None, known_query=lambda self, scope: given)
+    used(ConfigError, rule, "known_query of Mine", "KnownQuery", call=query)
 
 
 @pytest.mark.parametrize("flag", ["no", 1, None])

@@ -98,6 +98,49 @@ def test_a_write_that_a_rule_adds_is_applied_with_each_verb(plugged, key):
     assert stored(db, Payment, key) is None
 
 
+class Noting(WriteRule):
+    """Notes each change of an amount, and need not be asked of other updates."""
+
+    verbs = ("create", "update")
+    looks_at = ("amount",)
+
+    def __init__(self):
+        self.asked = []
+
+    def contribute(self, draft):
+        self.asked.append(draft.verb)
+        if draft.verb == "update":
+            draft.set("note", "changed")
+
+
+def test_a_rule_is_asked_of_the_updates_that_change_what_it_looks_at(plugged, key):
+    rule = Noting()
+    db = plugged(type("Notes", (), {"name": "notes", "write_rule": lambda self, schema: rule})())
+    db.create(Payment(id=key))
+    db.update(Payment, key, Payment.seal.set("s"))
+    assert rule.asked == ["create"]
+    assert db.get(Payment, key, consistent=True).note is None
+    db.update(Payment, key, Payment.seal.set("t"), Payment.amount.add(1))
+    assert rule.asked == ["create", "update"]
+    found = db.get(Payment, key, consistent=True)
+    assert (found.note, found.seal, found.amount) == ("changed", "t", 1)
+    db.upsert(Payment, f"{key}-2", Payment.amount.set(3))
+    assert rule.asked == ["create", "update", "update"]
+
+
+def test_a_rule_that_looks_at_everything_is_asked_beside_one_that_does_not(plugged, key):
+    some, every = Noting(), Noting()
+    every.looks_at = None
+    plugins = [
+        type(name, (), {"name": name, "write_rule": lambda self, schema, rule=rule: rule})()
+        for name, rule in (("Some", some), ("Every", every))
+    ]
+    db = plugged(*plugins)
+    db.create(Payment(id=key))
+    db.update(Payment, key, Payment.seal.set("s"))
+    assert every.asked == ["create", "update"]
+
+
 def test_a_write_that_a_rule_adds_is_not_applied_when_the_write_is_refused(plugged, key):
     outbox = Outbox()
     db = plugged(outbox)

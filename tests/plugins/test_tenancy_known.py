@@ -172,6 +172,30 @@ def test_what_a_query_asks_for_is_what_the_rule_makes_of_it(data, model, tenant)
         assert found[0][0] == "Query"
 
 
+PARTS = st.one_of(st.text(max_size=300), st.sampled_from([*TENANTS, "", 7, None, b"x"]))
+
+
+@given(tenant=st.sampled_from(IDS), owner=st.one_of(st.none(), PARTS), rest=PARTS)
+def test_a_key_of_the_view_is_the_key_of_its_values(tenant, owner, rest):
+    """However it is made: the same bytes, or the same refusal, as where the whole key is written and then looked at."""
+    session = answering({"body": {}}).view(tenant=tenant)._session
+    codec, tenant = session.plan(Order).codec, session.scope["tenant"]
+
+    def made(make):
+        try:
+            return make()
+        except (TenantError, ValidationError) as error:
+            return type(error), str(error)
+
+    def looked_at():
+        key = codec.keys._general((tenant if owner is None else owner, rest))
+        if json.loads(key)["tenant_id"] != {"S": tenant}:
+            raise TenantMismatch("this key of a Order is not one of the tenant that is served")
+        return key
+
+    assert made(lambda: codec.key_json((rest,) if owner is None else (owner, rest))) == made(looked_at)
+
+
 def test_a_query_with_a_limit_reads_no_more_items_than_it_gives(face_kind):
     """Nothing of a tenant's own partition is left out, so that nothing more is to be paid for."""
     from .tenancy_world import World, database

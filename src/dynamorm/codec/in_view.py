@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.errors import DynamORMError, Outcome, ValidationError
 from dynamorm.models.schema.rules import ScopeRule
 
-from .keys import StoredKey
+from .keys import SURELY_SHORT, StoredKey
 from .strict import dumps, read_object
 
 if TYPE_CHECKING:
@@ -108,11 +108,11 @@ class _Placed:
         return operand
 
 
-def _checked(make: Callable[..., bytes], rule: ScopeRule) -> Callable[..., bytes]:
+def _checked(make: Callable[[Any], bytes], rule: ScopeRule) -> Callable[[Any], bytes]:
     check_key, starts = rule.check_key, rule.key_starts
 
-    def made(*args: Any) -> bytes:
-        key = make(*args)
+    def made(given: Any) -> bytes:
+        key = make(given)
         if not key.startswith(starts):
             check_key(key)
         return key
@@ -135,7 +135,19 @@ def _of_values(codec: ModelCodec, rule: ScopeRule, key_json: Callable[..., bytes
             check_key(key)
         return key
 
-    return completed
+    head = codec.keys.head_of(first)
+    if key_json is not codec.keys.json or head is None or not head.startswith(starts):
+        return completed
+
+    def in_partition(values: tuple[Any, ...]) -> bytes:
+        """As ``completed``; of a key in the view's own partition, which need not be looked at, only the rest is written."""
+        if len(values) == 2 and values[0] == first and values[0].__class__ is str:
+            two = values[1]
+            if two.__class__ is str and 0 < len(two) <= SURELY_SHORT and two.isprintable():
+                return head + dumps(two) + b"}}"
+        return completed(values)
+
+    return in_partition
 
 
 def _of_complete(make: Callable[[Any], Any], rule: ScopeRule) -> Callable[[Any], Any]:
@@ -151,7 +163,8 @@ def _of_complete(make: Callable[[Any], Any], rule: ScopeRule) -> Callable[[Any],
 
         def made(obj: Any) -> Any:
             value = getattr(obj, name, None)
-            if value.__class__ is not str or value != text:  # a text of another class may be equal to all
+            # A text of another class may be equal to all.
+            if value is not text and (value.__class__ is not str or value != text):
                 complete(obj)
             return make(obj)
 
@@ -175,12 +188,12 @@ def _known_before(decode: Callable[[bytes], Any], rule: ScopeRule) -> Callable[[
 
 def _answered(read: Callable[..., Any], rule: ScopeRule) -> Callable[..., Any]:
     check = rule.check_answer
-    name, text = rule.complete_by or (None, "")
+    name, text = rule.complete_by or ("", None)
 
     def answered(*args: Any) -> Any:
         obj = read(*args)
         if obj is not None:
-            value = None if name is None else getattr(obj, name, None)
+            value = getattr(obj, name, None)
             if value.__class__ is not str or value != text:
                 check(obj)
         return obj

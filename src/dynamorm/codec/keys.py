@@ -29,7 +29,8 @@ from .strict import dumps, json_of, read_object
 if TYPE_CHECKING:
     from .codec import ModelCodec
 
-_SURELY_SHORT = 256  # characters: at most 1024 bytes, which is within the limit of either key
+SURELY_SHORT: Final = 256
+"""Characters of a text that may be in a key: they are at most 1024 bytes, which is within the limit of either key."""
 
 _EXACT: Final = (SCALARS[str], SCALARS[bytes], SCALARS[int], SCALARS[Decimal])
 """Values from which the key is made again as DynamoDB has it: none of them has a second spelling."""
@@ -80,6 +81,12 @@ class KeyCodec:
             if len(texts) <= 2:
                 self.json = self._one_text() if len(texts) == 1 else self._two_texts()
 
+    def head_of(self, first: Any) -> bytes | None:
+        """How the JSON of each key in the partition of a plain text begins, up to the second text; None where a key is another one."""
+        if not self._texts or len(self.fields) != 2 or first.__class__ is not str:
+            return None
+        return self.json((first, "x")).removesuffix(dumps("x") + b"}}")
+
     def of(self, obj: Any) -> bytes:
         """The JSON of an object's key: of a loaded one, the key it was read with.
 
@@ -107,7 +114,7 @@ class KeyCodec:
         def json(values: tuple[Any, ...]) -> bytes:
             if len(values) == 1:
                 (one,) = values
-                if one.__class__ is str and 0 < len(one) <= _SURELY_SHORT and one.isprintable():
+                if one.__class__ is str and 0 < len(one) <= SURELY_SHORT and one.isprintable():
                     return head + dumps(one) + b"}}"
             return general(values)
 
@@ -122,8 +129,8 @@ class KeyCodec:
                 one, two = values
                 if (
                     one.__class__ is two.__class__ is str
-                    and 0 < len(one) <= _SURELY_SHORT
-                    and 0 < len(two) <= _SURELY_SHORT
+                    and 0 < len(one) <= SURELY_SHORT
+                    and 0 < len(two) <= SURELY_SHORT
                     and one.isprintable()
                     and two.isprintable()
                 ):

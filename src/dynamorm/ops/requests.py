@@ -34,7 +34,7 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "contributes", "create_tail", "created", "given", "guarded", "kept", "key_head", "key_names", "model",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "given", "guarded", "kept", "key_head", "key_names", "looked_at", "model",
         "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
@@ -68,6 +68,7 @@ class ModelRequests:
         self.rules: dict[str, tuple[WriteRule, ...]] = {}
         self.transforms: dict[str, tuple[WriteRule, ...]] = {}  # those of them that are asked at this moment
         self.contributes: dict[str, tuple[WriteRule, ...]] = {}
+        self.looked_at: frozenset[str] | None = None  # by the rules of updates; None: each update is
         self.rules_of_batch_deletes: tuple[WriteRule, ...] = ()  # those of plugins
         self.needs_stored: bool = self.guarded
         # What a view gives: values of fields, by name, which need not be named in keys.

@@ -27,6 +27,7 @@ class WriteRule:
     more than once where it is built anew, so a rule changes nothing but the draft.
     ``verbs`` are those in which the rule takes part; an upsert is an update, and so is an increment. ``needs_stored``: a write by key, and a put, must know what is stored
     (`WriteDraft.stored_item`): it is read before, and the write is built anew when it has changed meanwhile.
+    ``looks_at``: names of fields; `contribute` need not be asked of an update that changes none of them. None: it is asked of all.
     ``last``: it comes behind the rules of all plugins, so that it sees what they have changed.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
     model is refused. ``stamps``: attributes that hold only while others are stored as they are, which `rewritten` makes anew. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
@@ -36,6 +37,7 @@ class WriteRule:
     stamps: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ("create", "put", "save", "update", "delete", "check")
     needs_stored: bool = False
+    looks_at: tuple[str, ...] | None = None
     last: bool = False
     in_batches: bool = False
     passive: bool = False

@@ -22,12 +22,12 @@ from dynamorm.errors import (
     TenantMismatch,
     ValidationError,
 )
-from dynamorm.models.expressions.tree import Condition
+from dynamorm.models.expressions.tree import Comparison, Condition
 from dynamorm.models.schema.overriding import override, own
 from dynamorm.models.schema.schema import LIBRARY_NAMES
 from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moment_checks import check_moment, check_names, given
-from dynamorm.plugin import KnownText, ReadRule
+from dynamorm.plugin import KnownQuery, KnownText, ReadRule
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -137,11 +137,22 @@ class ReadRules:
     def _only_query(self) -> Known | None:
         if len(self._contributing) != 1:
             return None
-        known = self._contributing[0].known_query(self._scope)
+        (rule,) = self._contributing
+        known: Any = rule.known_query(self._scope)
         if known is None:
             return None
-        condition: Any = known.condition
-        return condition, condition.path.field.name, condition.operands[0], known.others
+        condition: Any = known.condition if isinstance(known, KnownQuery) else None
+        if (
+            not isinstance(condition, Comparison)
+            or condition.op != "="
+            or len(condition.path.parts) > 1
+            or condition.operands[0].__class__ is not str
+        ):
+            raise ConfigError(
+                f"known_query of {type(rule).__name__} gives None, or a KnownQuery with a condition such as"
+                " Order.owner == 'o1', on a text"
+            )
+        return condition, condition.path.field.name, condition.operands[0], tuple(known.others)
 
     def lacking(self, conditions: tuple[Condition, ...]) -> Condition | None:
         """The condition that all queries have, where these say nothing of its attribute, nor of what a rule looks at beside it."""

@@ -65,6 +65,9 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         rules.append(WholeItemRule(codec.depends if codec.whole is None else codec.whole.names))
     plan.rules = by_verb(rules)
     plan.transforms, plan.contributes = asked_at("transform", plan.rules), asked_at("contribute", plan.rules)
+    asked = plan.contributes["update"]
+    looked_at = [rule.looks_at for rule in asked if rule.looks_at is not None]
+    plan.looked_at = None if len(looked_at) < len(asked) else frozenset(name for names in looked_at for name in names)
     plan.needs_stored |= any(rule.needs_stored for rule in rules)
     plan.rules_of_batch_deletes = tuple(rule for rule in of_plugins if "delete" in rule.verbs and not rule.passive)
     plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(

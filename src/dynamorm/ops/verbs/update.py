@@ -107,7 +107,7 @@ def update_write(
         draft.states = states
         draft.begin()
     _protect(draft)
-    if draft.condition is not None or plan.contributes["update"]:
+    if draft.condition is not None or (plan.contributes["update"] and _is_looked_at(draft)):
         draft.contributed()
     write = _written(draft)
     if draft.begun is not None and draft.begun.other:
@@ -117,6 +117,17 @@ def update_write(
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
     return write.without_result() if result is None else write
+
+
+def _is_looked_at(draft: UpdateDraft) -> bool:
+    """Whether a rule that may add to updates has something to say of this one."""
+    looked_at = draft.plan.looked_at
+    if looked_at is None:
+        return True
+    for change in draft.updates:  # noqa: SIM110 - a generator costs more
+        if change.path.field.name in looked_at:
+            return True
+    return False
 
 
 def _addressed(context: Context, subject: Any, args: tuple[Any, ...], parts: dict[str, Any]) -> UpdateDraft:

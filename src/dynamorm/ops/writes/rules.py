@@ -72,6 +72,13 @@ def check_rules(rules: Iterable[Any]) -> None:
         for flag in ("needs_stored", "last", "in_batches", "passive"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
+        looks_at: Any = rule.looks_at
+        if looks_at is not None and (
+            not isinstance(looks_at, (tuple, list, set, frozenset)) or not all(isinstance(one, str) for one in looks_at)
+        ):
+            raise ConfigError(
+                f"looks_at of {name} are the names of fields, a tuple of texts, or None: {given(looks_at)}"
+            )
         for moment in _MOMENTS:
             function = getattr(rule, moment)
             if isgeneratorfunction(function):

@@ -46,8 +46,14 @@ def token_in_view(token: str, parts: Sequence[tuple[int, Write]]) -> str:
 
     So the tokens of one tenant are not those of another one. It is the same for every transaction of the same view.
     """
-    values = sorted({str(value) for _, write in parts for value in write.plan.given.values()})
-    told = dumps(["dynamorm/token/1", token, *values])
+    values: set[str] = set()
+    before: Any = None
+    for _, write in parts:
+        plan = write.plan
+        if plan is not before:  # most are of one model
+            before = plan
+            values.update(map(str, plan.given.values()))
+    told = dumps(["dynamorm/token/1", token, *sorted(values)])
     return hashlib.sha256(told).hexdigest()[:32]
 
 

@@ -43,6 +43,8 @@ class TenantWrites(WriteRule):
         self._placing = placing
         self._shares_keys = shares_keys
         self._prepared: dict[tuple[str, str], Any] = {}
+        # Of a keyed model only whose an item is must stay as it is.
+        self.looks_at: tuple[str, ...] | None = None if shares_keys else (placing.field.name,)
         # A create needs nothing: no item is stored under its key.
         self.verbs: tuple[str, ...] = (
             ("put", "save", "update", "delete", "check") if shares_keys else ("save", "update")
@@ -50,8 +52,6 @@ class TenantWrites(WriteRule):
 
     def contribute(self, draft: WriteDraft) -> None:
         """Add the condition. Raises: TenantMismatch, TenantRequired, TenantError."""
-        if not self._shares_keys and draft.verb == "update" and not self._names_tenant(draft):
-            return
         tenant = draft.context.scope.get(TENANT)
         adopts = self._adopts(draft, tenant)
         if not self._shares_keys:
@@ -62,13 +62,6 @@ class TenantWrites(WriteRule):
         may_be_absent = draft.verb in {"put", "delete"} or draft.upsert
         form = "adopts" if adopts else "new" if may_be_absent else "own"
         draft.require(self._prepared.get((tenant, form)) or self._new(draft, tenant, form), lasting=True)
-
-    def _names_tenant(self, draft: WriteDraft) -> bool:
-        field = self._placing.field
-        for one in draft.updates:  # type: ignore[attr-defined] # noqa: SIM110 - of a draft of an update; a generator costs more
-            if one.path.field.name == field.name:
-                return True
-        return False
 
     def _new(self, draft: WriteDraft, tenant: str, form: str) -> Any:
         placing = self._placing
