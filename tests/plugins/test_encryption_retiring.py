@@ -80,8 +80,7 @@ def test_a_seal_holds_its_key(opened):
     provider = Provider()
     db = open_(provider, Sealed)
     db.create(Sealed(id="x", a="1"))
-    old = version_in_use(db, Sealed, "a")
-    Keys(db).rotate("pci")
+    (old,) = Keys(db).rotate("pci").former.values()
     wall.later()
     with pytest.raises(ConfigError, match="reencrypt"):
         Keys(db).retire("pci", old)
@@ -462,8 +461,10 @@ def test_a_rotation_and_a_retirement_lose_no_subject(opened):
     for at in range(3):
         db.create(Mixed(id=f"{at}", customer=f"c{at}", a="x", own=f"v{at}"))
     old, old_index = version_in_use(db, Mixed, "a"), version_in_use(db, Mixed, "own", blind=True)
-    Keys(db).rotate("pii")
-    Keys(db).rotate("pii", blind_index=True)
+    assert list(Keys(db).rotate("pii").former.values()) == [old]
+    report = Keys(db).rotate("pii", blind_index=True)
+    assert list(report.former.values()) == [old_index] != list(report.versions.values())
+    assert report.former.keys() == report.versions.keys()
     wall.later()
     db.create(Mixed(id="new", customer="c1", a="y", own="w"))
     report = Keys(db).reencrypt(Mixed)

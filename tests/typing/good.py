@@ -50,6 +50,7 @@ from dynamorm import (
     updated_at,
     version,
 )
+from dynamorm.engine import Engine
 from dynamorm.payments import (
     Ledger,
     Money,
@@ -518,3 +519,25 @@ async def async_paid(db: AsyncDB, one: Money, day: date) -> None:
 def in_test(db: TestDB, one: Money) -> None:
     assert_type(Ledger(db).post([], id="o1"), Posted)
     assert_type(transition(db, Paid(id="p1", amount=5, currency="EUR"), PaymentStatus.CAPTURED), Paid)
+
+
+def on_engines(engine: Engine) -> None:
+    with DB(engine) as db:
+        db.create(p)
+    AsyncDB(engine, extensions=())
+    DB(Config(engine=engine))
+
+
+def keys(db: DB) -> None:
+    report = db.keys.rotate("pci", blind_index=True)
+    assert_type(report.former, dict[str, str])
+    db.keys.retire("pci", report.former["cards"])
+    assert_type(db.keys.reencrypt(Payment).complete, bool)
+    assert_type(db.keys.shred(subject="c1").done_at, datetime)
+
+
+async def async_keys(db: AsyncDB) -> None:
+    report = await db.keys.rotate("pci")
+    assert_type(report.old_writers_until, datetime)
+    await db.keys.retire("pci", report.former["cards"])
+    assert_type((await db.keys.reencrypt(Payment)).complete, bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from dynamorm.config.settings import Config
 
@@ -15,10 +15,20 @@ from ..session import Session
 from . import verbs
 
 
-def open_session(config: Config | None, extensions: tuple[Any, ...]) -> Session:
+class InProcessEngine(Protocol):
+    """DynamoDB inside this process, as `dynamorm.engine.Engine` is: what answers a request without a network."""
+
+    def handle(
+        self, target: str, body: bytes, *, strict: bool = False, access_key: str | None = None
+    ) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        ...
+
+
+def open_session(config: Config | InProcessEngine | None, extensions: tuple[Any, ...]) -> Session:
     """The session of a new face, without its plugins."""
     config = Config.from_env() if config is None else config
-    if callable(getattr(config, "handle", None)):
+    if not isinstance(config, Config) and callable(getattr(config, "handle", None)):
         config = Config(engine=config)
     if not isinstance(config, Config):
         raise ConfigError(f"expected a Config, got {type(config).__name__}: write Config(endpoint=...) or a preset")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
+    from ..opening import InProcessEngine
     from .lease import AsyncLease
     from .query import AsyncQuery
     from .tables import AsyncTables
@@ -38,7 +39,7 @@ N = TypeVar("N", int, "Decimal")
 class AsyncDB(AsyncShipped):
     """A DynamoDB database, for asyncio. It belongs to the event loop that first uses it.
 
-    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`).
+    ``AsyncDB()`` reads its settings from the environment (`Config.from_env`); ``AsyncDB(engine)`` is on a `dynamorm.engine.Engine`, in this process.
     Use it as a context manager, or await `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
@@ -54,7 +55,7 @@ class AsyncDB(AsyncShipped):
     is_async: ClassVar[bool] = True
     """Whether its verbs are awaited."""
 
-    def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
+    def __init__(self, config: Config | InProcessEngine | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
         self._io = open_driver(session)
         session.run = self._io.run

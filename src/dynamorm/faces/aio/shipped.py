@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.tenancy.plugin import CredentialsOf
 
     from ...plugins import AsyncBatcher, BatchConfig, Cache, KeyProvider
+    from .db import AsyncDB
 
 
 class AsyncShipped(AsyncMany):
@@ -72,7 +73,7 @@ class AsyncShipped(AsyncMany):
         )
 
     @property
-    def keys(self) -> KeyActions:
+    def keys(self) -> KeyActions[AsyncDB]:
         """What is done with the keys of encrypted fields: ``rotate``, ``reencrypt``, ``retire`` and ``shred``.
 
         Raises: ConfigError on a view, and where there is no provider of keys.

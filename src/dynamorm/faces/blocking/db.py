@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
+    from ..opening import InProcessEngine
     from .lease import Lease
     from .query import Query
     from .tables import Tables
@@ -37,7 +38,7 @@ N = TypeVar("N", int, "Decimal")
 class DB(Shipped):
     """A DynamoDB database, for blocking code. Safe to share between threads; a forked child opens its own connections.
 
-    ``DB()`` reads its settings from the environment (`Config.from_env`).
+    ``DB()`` reads its settings from the environment (`Config.from_env`); ``DB(engine)`` is on a `dynamorm.engine.Engine`, in this process.
     Use it as a context manager, or call `close`.
 
     Raises: ConfigError for settings that are wrong or unsafe. No connection is made before the first call.
@@ -53,7 +54,7 @@ class DB(Shipped):
     is_async: ClassVar[bool] = False
     """Whether its verbs are awaited."""
 
-    def __init__(self, config: Config | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
+    def __init__(self, config: Config | InProcessEngine | None = None, *, extensions: tuple[Any, ...] = ()) -> None:
         self._session = session = open_session(config, extensions)
         self._io = open_driver(session)
         session.run = self._io.run

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.tenancy.plugin import CredentialsOf
 
     from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
+    from .db import DB
 
 
 class Shipped(Many):
@@ -71,7 +72,7 @@ class Shipped(Many):
         )
 
     @property
-    def keys(self) -> KeyActions:
+    def keys(self) -> KeyActions[DB]:
         """What is done with the keys of encrypted fields: ``rotate``, ``reencrypt``, ``retire`` and ``shred``.
 
         Raises: ConfigError on a view, and where there is no provider of keys.

@@ -141,7 +141,7 @@ class EncryptionPlugin(OfOneProcess):
             "encryption_plaintext_reads": sum(field.plaintexts for field in fields),
         }
 
-    def actions(self, run: Callable[[Any], Any], rewriting: Any) -> KeyActions:
+    def actions(self, run: Callable[[Any], Any], rewriting: Any) -> KeyActions[Any]:
         """What ``db.keys`` is. ``rewriting`` reads items as they are stored, and stores attributes of them anew."""
         return KeyActions(self, run, rewriting)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from dynamorm import schema_of
@@ -21,18 +21,32 @@ from .reencrypt import Pass, ReencryptProgress, Wires, over_pages
 from .shred import shredded
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as Defaulted
+
+    from dynamorm import DB, AsyncDB
+
     from ..fields import EncryptedField
     from ..plugin import EncryptionPlugin
+    from .reencrypt import ReencryptReport
+    from .shred import ShredReport
+
+    D_co = Defaulted("D_co", bound="DB | AsyncDB", default="DB", covariant=True)
+else:
+    D_co = TypeVar("D_co", covariant=True)
 
 
 class RotationReport(NamedTuple):
-    """What `KeyActions.rotate` has done: the new ``versions``, by table, and until when others may write with the one before."""
+    """What `KeyActions.rotate` has done: the new ``versions``, by table, and until when others may write with the one before.
+
+    ``former`` are the versions before, by table: those that `KeyActions.retire` takes, once `reencrypt` is complete.
+    """
 
     versions: dict[str, str]
     old_writers_until: datetime
+    former: dict[str, str]
 
 
-class KeyActions:
+class KeyActions(Generic[D_co]):
     """The actions on the keys of a database, which it has as ``db.keys``. On the asyncio face each is awaited."""
 
     def __init__(self, plugin: EncryptionPlugin, run: Callable[[Any], Any], rewriting: Any) -> None:
@@ -40,11 +54,19 @@ class KeyActions:
         self._run: Callable[[Any], Any] = lambda flow: run(_clean(flow))
         self._rewriting = rewriting
 
+    @overload
+    def rotate(
+        self: KeyActions[DB], ring: str, *, tenant: str | None = None, blind_index: bool = False
+    ) -> RotationReport: ...
+    @overload
+    def rotate(
+        self: KeyActions[AsyncDB], ring: str, *, tenant: str | None = None, blind_index: bool = False
+    ) -> Coroutine[Any, Any, RotationReport]: ...
     def rotate(self, ring: str, *, tenant: str | None = None, blind_index: bool = False) -> Any:
         """Make a new key for what is written from now on. What was written before is read with its own key, as ever.
 
         The ring is rotated in the tables of all models that this process has used. Other processes go on with the key before
-        until they fetch the ring anew: the `RotationReport` says until when.
+        until they fetch the ring anew: the `RotationReport` says until when, and which version was in use before.
 
         ``blind_index=True`` makes a new key of the ring's blind indexes in its place: from now on what is written has both
         indexes (and both guards of a unique value), and ``equals`` asks for both. `reencrypt`, begun after
@@ -57,6 +79,24 @@ class KeyActions:
         """
         return self._run(self._rotated(ring, tenant or "", blind_index=blind_index))
 
+    @overload
+    def reencrypt(
+        self: KeyActions[DB],
+        model: type[Any],
+        *,
+        tenant: str | None = None,
+        only: Callable[[Wires], object] | None = None,
+        progress: Callable[[ReencryptProgress], object] | None = None,
+    ) -> ReencryptReport: ...
+    @overload
+    def reencrypt(
+        self: KeyActions[AsyncDB],
+        model: type[Any],
+        *,
+        tenant: str | None = None,
+        only: Callable[[Wires], object] | None = None,
+        progress: Callable[[ReencryptProgress], object] | None = None,
+    ) -> Coroutine[Any, Any, ReencryptReport]: ...
     def reencrypt(
         self,
         model: type[Any],
@@ -88,6 +128,12 @@ class KeyActions:
         """
         return self._run(Pass(self._plugin, self._rewriting, model, tenant or "", progress, only).run())
 
+    @overload
+    def retire(self: KeyActions[DB], ring: str, version: str, *, tenant: str | None = None) -> None: ...
+    @overload
+    def retire(
+        self: KeyActions[AsyncDB], ring: str, version: str, *, tenant: str | None = None
+    ) -> Coroutine[Any, Any, None]: ...
     def retire(self, ring: str, version: str, *, tenant: str | None = None) -> Any:
         """Let a former key be used no more: what is still stored under it is `KeyDisabled` from then on.
 
@@ -97,10 +143,18 @@ class KeyActions:
         Raises: ConfigError for a key in use or one that is unknown; before the last rotation's ``old_writers_until``; and where
         something is stored under the key, or a blind index of it was not made anew since.
 
-        Example: ``db.keys.retire("pci", old)``
+        Example: ``for version in report.former.values(): db.keys.retire("pci", version)``
         """
         return self._run(self._retired(ring, str(version), tenant or ""))
 
+    @overload
+    def shred(
+        self: KeyActions[DB], *, tenant: str | None = None, subject: Any = None, ring: str | None = None
+    ) -> ShredReport: ...
+    @overload
+    def shred(
+        self: KeyActions[AsyncDB], *, tenant: str | None = None, subject: Any = None, ring: str | None = None
+    ) -> Coroutine[Any, Any, ShredReport]: ...
     def shred(self, *, tenant: str | None = None, subject: Any = None, ring: str | None = None) -> Any:
         """Destroy the keys of a tenant, or of a subject (``Encrypted(ring, subject="customer_id")``), so that nothing of it opens.
 
@@ -118,6 +172,7 @@ class KeyActions:
     def _rotated(self, name: str, tenant: str, *, blind_index: bool) -> Flow[RotationReport]:
         keys = self._plugin.keys
         versions: dict[str, str] = {}
+        former: dict[str, str] = {}
         if not blind_index and all(field.subject is not None for field in self._fields(name)) and self._fields(name):
             raise ConfigError(
                 f"each subject has a key of its own, and nothing else lies under the key of the ring {name}, so that a rotation of"
@@ -125,8 +180,10 @@ class KeyActions:
             )
         for ring in (yield from self._rings(name, tenant)):
             one = ring.blind if blind_index else ring
-            if (yield from keys.keyring.get(one, ACTIVE)) is None:
+            pointer = yield from keys.keyring.get(one, ACTIVE)
+            if pointer is None:
                 continue  # nothing was written there
+            former[ring.home.table] = pointer.key_version
             versions[ring.home.table] = yield from keys.keyring.rotate(one, both=blind_index)
             keys.forget(one)
         if not versions:
@@ -135,7 +192,7 @@ class KeyActions:
                 f"the ring {name} {whose}has no key in the tables of the models that this process has used, so that there is"
                 " nothing to rotate; is it written so?"
             )
-        return RotationReport(versions, keys.keyring.now() + timedelta(seconds=LATEST))
+        return RotationReport(versions, keys.keyring.now() + timedelta(seconds=LATEST), former)
 
     def _retired(self, name: str, version: str, tenant: str) -> Flow[None]:
         keys = self._plugin.keys
