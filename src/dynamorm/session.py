@@ -293,6 +293,7 @@ class Session(Context):
         if read_rules is not None:
             plan.read_rules = read_rules
             plan.prepare = read_rules.prepare if read_rules.is_preparing else None
+            plan.foresee = read_rules.foresee if read_rules.is_foreseeing else None
         schema = plan.codec.schema
         rules = [rule for _, of in self.write_rules if (rule := of(schema)) is not None]
         if rules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -34,7 +34,7 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "contributes", "create_tail", "created", "given", "guarded", "kept", "key_head", "key_names", "looked_at", "model",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "guarded", "kept", "key_head", "key_names", "looked_at", "model",
         "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
@@ -73,8 +73,9 @@ class ModelRequests:
         self.needs_stored: bool = self.guarded
         # What a view gives: values of fields, by name, which need not be named in keys.
         self.given: Mapping[str, Any] = {}
-        # Both are given by the session, where plugins have rules for what is read of the model.
+        # These are given by the session, where plugins have rules for what is read of the model.
         self.read_rules: ReadRules | None = None
+        self.foresee: Callable[[bytes, bytes | None, Collection[str]], Flow[bool]] | None = None
         self.prepare: Callable[[bytes], Flow[None]] | None = None
         self.single_deletes: bool = self.guarded
         head = b'{"TableName":' + encode(codec.table)

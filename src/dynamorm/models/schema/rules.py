@@ -5,7 +5,7 @@ The classes do nothing by themselves; `dynamorm.plugin` hands them on. It must n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dynamorm.errors import ValidationError
@@ -142,6 +142,17 @@ class ReadRule:
         """
         del items, scope
         yield from ()
+
+    def foresee(self, item: StoredItem, changed: Collection[str], scope: Mapping[str, str]) -> Flow[bool]:
+        """Fetch what decoding the answer to a write will need: a flow, run before a write is sent whose answer shows its item.
+
+        ``item`` is what is known of that: as it was read or loaded before, or its key alone (then it is not ``is_decoded``). What the
+        write stores anew are the attributes ``changed``. What it raises refuses the write: nothing was sent. It returns whether the
+        item has to be read before that can be said; then it is asked once more.
+        """
+        del item, changed, scope
+        yield from ()
+        return False
 
     def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
         """Whether the item is given to the caller; raise to refuse the whole read."""

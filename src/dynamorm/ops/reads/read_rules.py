@@ -5,7 +5,7 @@ It must not know which rules there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -114,6 +114,7 @@ class ReadRules:
         self._is_checking = bool(checking) or family is not None
         self._has_family = family is not None
         self.is_preparing: bool = any(overrides(rule, "prepare") for rule in rules) or family is not None
+        self.is_foreseeing: bool = any(overrides(rule, "foresee") for rule in rules) or family is not None
         self.counts_by_reading: bool = any(not rule.filters_all for rule in checking) or (
             bool(checking) and any(rules_of(cls) != rules_of(self._model) for cls in classes)
         )
@@ -277,6 +278,20 @@ class ReadRules:
                 self._check_given_back(item)
             raise
 
+    def foresee(self, key: bytes, raw: bytes | None, changed: Collection[str]) -> Flow[bool]:
+        """Let the rules prepare for the answer to a write of the item with this key, of which ``raw`` is known. Raises what refuses it.
+
+        Whether the item has to be read before.
+        """
+        cls = self._model if raw is None else self._class_of(read_object(raw))
+        item = StoredItem(cls, key if raw is None else raw, is_decoded=raw is not None)
+        reads = False
+        for rule, _ in self._rules(cls):
+            if overrides(rule, "foresee"):
+                flow = rule.foresee(item.seen_by(None), changed, self._scope)
+                reads |= yield from in_time(flow, f"foresee of {type(rule).__name__}")
+        return reads
+
     def _is_read(self, item: StoredItem, source: str) -> bool:
         """Whether the rules that prepare nothing let an item through: what they say of it is told where it is read."""
         with suppress(Exception):
@@ -356,6 +371,7 @@ _MOMENTS: Final = {
     "known_by": ("scope",),
     "known_query": ("scope",),
     "prepare": ("items", "scope"),
+    "foresee": ("item", "changed", "scope"),
     "check_start": ("key", "scope"),
     "check_record": ("item", "scope"),
 }
@@ -380,8 +396,8 @@ def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
         for flag in ("filters_all", "hides"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
-        for moment in ("contribute", "check", "known_by", "known_query", "check_start", "prepare"):
-            generator = moment == "prepare"
+        for moment in ("contribute", "check", "known_by", "known_query", "check_start", "prepare", "foresee"):
+            generator = moment in {"prepare", "foresee"}
             if not overrides(rule, moment):
                 continue
             function = getattr(rule, moment)

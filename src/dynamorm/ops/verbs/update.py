@@ -239,6 +239,10 @@ def _written(draft: UpdateDraft) -> Write:
         expects = "" if draft.upsert else "exists"
         write = draft.write(body, done, settled=False, expects=expects, returns="new")
     write.on_item, write.by_key = shown, draft.obj is None
+    if plan.foresee is not None:
+        write.changed = {
+            one.path.field.stored for one in (*changes, *more) if one.kind in _WHOLE and len(one.path.parts) == 1
+        }
     return write
 
 

@@ -466,6 +466,8 @@ class WriteDraft:
             expects=expects,
             checked=len(self.terms) > 1,
         )  # fmt: skip
+        if plan.foresee is not None:
+            write.seen = self.loaded if self.stored is NOT_READ else self.stored
         if expects == "version" and check is not None:
             write.known_version, write.known_ring = check.version, check.ring
         if self.explain or self.together_with or self.if_unchanged or self.values or self._demanded:

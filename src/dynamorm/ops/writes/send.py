@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 def perform(context: Context, write: Write) -> Flow[Any]:
     """Send one write, with what must be applied together with it, in the form that is right. Returns the verb's result."""
+    if write.returns and write.plan.foresee is not None and not write.foreseen:
+        return _foreseen(context, write)
     if write.together_with or context.finishers:
         from .transaction import together  # only where other writes go along
 
@@ -36,6 +38,18 @@ def perform(context: Context, write: Write) -> Flow[Any]:
     if write.forms is not None:
         return _in_turn(context, write)
     return _transaction(context, write) if write.transact else _single(context, write)
+
+
+def _foreseen(context: Context, write: Write) -> Flow[Any]:
+    """Let the rules prepare for the answer before anything is sent. Raises what refuses the write for what its answer would need."""
+    plan, foresee = write.plan, write.plan.foresee
+    assert foresee is not None  # or this is not asked for
+    if (yield from foresee(write.key, write.seen, write.changed)):
+        seen = yield from context.call(read_back(plan, write.key, purpose="guard", decoded=False))
+        if seen is not None:  # else the answer shows what is written now, or there is none
+            yield from foresee(write.key, seen, write.changed)
+    write.foreseen = True
+    return (yield from perform(context, write))
 
 
 def _in_turn(context: Context, write: Write) -> Flow[Any]:

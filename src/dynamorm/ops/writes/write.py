@@ -7,7 +7,7 @@ how requests are signed or retried.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -65,6 +65,8 @@ class Write(Struct, eq=False):
     ``ruled`` are the values that rules have set, by the names of their fields; ``instead_of`` is the verb whose write this
     one is instead of, by a rule; ``demanded`` holds, for each
     condition that a rule has added, the name of that rule, which is empty for the library's own.
+    ``seen`` is the item as it was read or loaded before, and ``changed`` what the write stores anew of it, by stored name: where
+    something is foreseen for its answer; ``foreseen``: that was done.
     ``if_unchanged`` says that the condition holds only while what was pinned is stored as it was read.
 
     In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``safety`` and
@@ -97,6 +99,9 @@ class Write(Struct, eq=False):
     ruled: Mapping[str, Any] | None = None
     instead_of: str = ""
     demanded: tuple[str, ...] = ()
+    seen: bytes | None = None
+    changed: Collection[str] = ()
+    foreseen: bool = False
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
     @override

@@ -431,6 +431,19 @@ class EncryptedField(PlacedField):
 
     # ------------------------------------------------------------------------------------------------------- readiness
 
+    def in_use(self, place: Any) -> tuple[Need, ...] | None:
+        """The keys that most likely open a value in a place of which nothing else is known; None where only the item tells.
+
+        Raises: TenantRequired.
+        """
+        if self.option.writes_v1:  # each value has one of its own
+            return ()
+        ring = self.ring(place)
+        if self.subject is None:
+            return (Need(ring),)
+        subject = next((kind.encode() + value for name, kind, value in place.key if name == self.subject), None)
+        return None if subject is None else (Need(ring.subjects), Need(ring, subject, is_subject=True))
+
     def needs(self, stored: dict[str, Any], place: Any) -> tuple[Any, ...]:
         """What is needed to open what is stored: see `Need`. Raises: TamperedCiphertext."""
         if self.option.accept_v1 and "M" in stored:

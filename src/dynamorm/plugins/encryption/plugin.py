@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
-from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext
+from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext, TenantRequired
 from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule, family_of, without_locals
 
 from .envelope import Envelopes
@@ -230,12 +230,45 @@ class Opening(ReadRule):
                             needs[need] = needs.get(need, True) and (field.marks or need.is_asked)
             for need in () if self._seal is None else self._seal.needs(attributes, place):
                 needs.setdefault(need, True)  # the check tells what it means where a key is gone
-        keys, found = self._plugin.keys, {}
+        yield from self._fetched(needs)
+
+    def foresee(self, item: StoredItem, changed: Collection[str], scope: Mapping[str, str]) -> Flow[bool]:
+        """See `dynamorm.plugin.ReadRule`. Of an item that is not known, the keys in use are fetched. Raises: KeyDisabled, KeyUnavailable."""
+        attributes = item.attributes
+        place: Any = Read(self._key_names, attributes.get, scope)
+        needs: dict[Any, bool] = {}
+        marked: dict[Any, bool] = {}
+        reads = False
+        for field in self._fields:
+            stored = attributes.get(field.attribute)
+            if field.attribute in changed or (item.is_decoded and (stored is None or "NULL" in stored)):
+                continue
+            with suppress(TamperedCiphertext, TenantRequired, ValueError, TypeError):
+                several = field.in_use(place) if stored is None else field.needs(stored, place)
+                reads |= several is None
+                for need in several or ():
+                    # Of an item that is not known there may be no value, and no key.
+                    needs[need] = needs.get(need, True) and (field.marks or need.is_asked or stored is None)
+                    marked[need] = marked.get(need, True) and field.marks
+        found = yield from self._fetched(needs)
+        disabled = [one for need, one in found.items() if isinstance(one, KeyDisabled) and not marked[need]]
+        if disabled and item.is_decoded:
+            raise KeyDisabled(
+                f"{disabled[0].message}, and the answer would show some: nothing was sent; an update by key with returning=None"
+                " shows nothing, and changes what is not encrypted",
+                version=disabled[0].version,
+            )
+        return reads or bool(disabled)
+
+    def _fetched(self, needs: Mapping[Any, bool]) -> Flow[dict[Any, Any]]:
+        """What is needed, each with whether one that cannot be had is marked, or why it cannot be had; it is there for a moment."""
+        keys, found = self._plugin.keys, dict[Any, Any]()
         for need, marks in needs.items():
             need.doubt(keys)
             found[need] = yield from _obtained(keys, need, marks=marks)
         for need, one in found.items():  # an answer may need more keys than are kept, and for longer
             need.hold(keys, one)
+        return found
 
 
 def _obtained(keys: Keys, need: Any, *, marks: bool) -> Flow[Any]:
