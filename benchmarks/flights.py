@@ -26,10 +26,12 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.memory import status
 from dynamorm import DB, Attr, HighThroughput, Model, Presets, attr, gsi, partition_key, sort_key
+from dynamorm.engine import Engine
 from dynamorm.testing.engines import DynamoDBLocal, Ministack
 
 ALL = 336_776
 """Flights in the data set."""
+ENGINES = {"memory": "the engine inside the process", "ministack": "ministack", "local": "DynamoDB Local"}
 SEGMENTS = 4
 QUERIES = (("UA", "2013-01-01"), ("B6", "2013-01-02"), ("DL", "2013-01-07"), ("HA", "2013-01-03"))
 """Carrier and day of the queries: large and small ones, all within the week that the short run of the tests loads."""
@@ -213,7 +215,7 @@ def _size(figures: dict[str, Any]) -> str:
 def main() -> None:
     """Run as a command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flights", description=__doc__)
-    parser.add_argument("--engine", choices=("embedded", "local"), default="embedded")
+    parser.add_argument("--engine", choices=ENGINES, default="memory")
     parser.add_argument("--endpoint", help="an engine that runs already")
     parser.add_argument("--days", type=int, choices=range(1, 366), default=365, metavar="1..365")
     parser.add_argument("--output", type=Path, help="folder for flights-<engine>.json and .md")
@@ -221,13 +223,15 @@ def main() -> None:
     asked = parser.parse_args()
     with ExitStack() as stack:
         endpoint = asked.endpoint
-        if endpoint is None:
-            engine = Ministack() if asked.engine == "embedded" else DynamoDBLocal()
+        if endpoint is None and asked.engine == "memory":
+            endpoint = stack.enter_context(Engine()).address
+        elif endpoint is None:
+            engine = Ministack() if asked.engine == "ministack" else DynamoDBLocal()
             endpoint = stack.enter_context(engine).endpoint
         results = {
-            "engine": {"embedded": "the embedded engine", "local": "DynamoDB Local"}[asked.engine],
+            "engine": ENGINES[asked.engine] if asked.endpoint is None else asked.endpoint,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "machine": machine.machine("HTTP on loopback"),
+            "machine": machine.machine("no connection" if asked.engine == "memory" else "HTTP on loopback"),
             **run(endpoint, asked.days),
         }
     if asked.json:
