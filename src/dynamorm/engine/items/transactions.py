@@ -21,11 +21,14 @@ from dynamorm.engine.items.single import Reading, collection, key_bytes
 from dynamorm.engine.items.throughput import reason_code
 from dynamorm.engine.items.writes import DUPLICATE, FAILED, MAKERS, Outcome, Write, places_of, plan
 from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
-from dynamorm.engine.sizes import read_units
+from dynamorm.engine.sizes import MAX_ITEM, read_units
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.values.keys import HASH
 
 MAX_BYTES: Final = 4 * 1024 * 1024
+SURELY_FEW: Final = MAX_BYTES // MAX_ITEM
+"""Items that are not too many bytes, however large they are."""
+
 TOKEN_SECONDS: Final = 600.0
 MAX_TOKEN: Final = 36
 
@@ -62,23 +65,31 @@ def write_all(
         if known is not None:
             return _answer(request, [_replayed(core, one) for one in known], "Read", members)
     outcomes = _planned(core, made())
-    if sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES:
+    if len(outcomes) > SURELY_FEW and (
+        sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES
+    ):
         raise invalid("Member must have total size of all items less than or equal to 4 MB: Collection size exceeded")
     if core.meter is not None:
         admit_all(core, [core.meter.of_write(outcome, 2.0) for outcome in outcomes])
-    consumed = [(outcome.write, 2.0 * outcome.units, outcome.arms) for outcome in outcomes]
     changes = [change for outcome in outcomes for change in outcome.changes]
     if token is not None:
         changes.append(_token(core, token, digest, outcomes))
     if changes:
         core.store.apply(changes)
+    consumed = [] if wanted(request) is None else _consumed(outcomes)
+    return _answer(request, consumed, "Write", members, outcomes)
+
+
+def _consumed(outcomes: list[Outcome]) -> list[Consumed]:
+    """What the writes of a transaction cost, by table."""
     totals: dict[str, Consumed] = {}
-    for write, units, arms in consumed:
-        one = totals.setdefault(write.table.name, Consumed(write.table))
-        one.of_table += units
-        for index, cost in arms.items():
+    for outcome in outcomes:
+        table = outcome.write.table
+        one = totals.setdefault(table.name, Consumed(table))
+        one.of_table += 2.0 * outcome.units
+        for index, cost in outcome.arms.items():
             one.add(index, float(cost))
-    return _answer(request, list(totals.values()), "Write", members, outcomes)
+    return list(totals.values())
 
 
 def admit_all(core: Core, entries: list[list[Any]]) -> None:
@@ -98,6 +109,10 @@ def _size(row: tuple[int, bytes] | None) -> int:
 
 def _single(entry: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The kind of an entry, and what it says. Raises: Refusal."""
+    if len(entry) == 1:
+        for kind, one in entry.items():
+            if one is not None:
+                return kind, one
     given = [(kind, one) for kind, one in entry.items() if one is not None]
     if len(given) != 1:
         raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")

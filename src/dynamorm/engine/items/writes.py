@@ -29,6 +29,10 @@ _LARGE: Final = "Item size has exceeded the maximum allowed size"
 _LARGE_UPDATE: Final = "Item size to update has exceeded the maximum allowed size"
 
 
+_PLAIN: Final = ("TableName", "Item")
+"""What a put without anything else says."""
+
+
 class Write:
     """One write before the stored item is looked at. ``kind``: Put, Update, Delete, ConditionCheck."""
 
@@ -112,6 +116,8 @@ def needless(request: dict[str, Any], kind: str) -> Refusal:
 def put(core: Core, request: dict[str, Any]) -> Write:
     """A put. Raises: Refusal."""
     table = core.usable(request.get("TableName"))
+    if len(request) == len(_PLAIN):  # both are required
+        return put_into(table, request["Item"])
     places = places_of(request)
     return with_condition(put_into(table, request["Item"]), request, places)
 

@@ -142,6 +142,9 @@ def _fits(name: str) -> Fits | None:
         return _fitting_struct(rest[0])
     if kind in ("list", "map"):
         return _fitting_many(_fits(rest[0]), *rest[1:])
+    if kind == "text" and rest[2:] == [None, None]:  # bounds of a length, and nothing else
+        least, most = rest[0] or 0, 2**62 if rest[1] is None else rest[1]
+        return lambda text: least <= len(text) <= most
 
     def fits(value: Any) -> bool:
         wrong: list[str] = []

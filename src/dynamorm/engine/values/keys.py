@@ -15,6 +15,9 @@ from dynamorm.engine.sizes import MAX_PARTITION_KEY, MAX_SORT_KEY
 from dynamorm.engine.values.measure import decoded
 from dynamorm.engine.values.numbers import number_key
 
+SURELY_SHORT: Final = MAX_SORT_KEY // 4
+"""Characters of a key that are not too many, whatever they are."""
+
 HASH: Final = 8
 """Bytes of a hash."""
 
@@ -113,9 +116,21 @@ def key_maker(names: KeyNames) -> Callable[[dict[str, Any]], bytes]:
 
         return simple
     (sort,) = names.sort
+    first, first_tag = partition
+    second, second_tag = sort
 
     def composite(item: dict[str, Any]) -> bytes:
-        raw = checked(partition, item.get(partition.name), MAX_PARTITION_KEY)
-        return blake2b(raw, digest_size=HASH).digest() + raw + checked(sort, item.get(sort.name), MAX_SORT_KEY)
+        raw: bytes
+        value = item.get(first)
+        text: str | None = value.get("S") if first_tag == "S" and value is not None else None
+        if text and len(text) <= SURELY_SHORT and "\0" not in text:  # the usual kind, without a call
+            raw = text.encode() + b"\0\0"
+        else:
+            raw = checked(partition, value, MAX_PARTITION_KEY)
+        value = item.get(second)
+        text = value.get("S") if second_tag == "S" and value is not None else None
+        if text and len(text) <= SURELY_SHORT and "\0" not in text:
+            return b"%b%b\0\0" % (hashed(raw), text.encode())
+        return hashed(raw) + checked(sort, value, MAX_SORT_KEY)
 
     return composite
