@@ -133,7 +133,6 @@ def test_no_verb_writes_a_record_whose_key_is_bytes(db, plugged, key, model):
     lambda db, at: db.delete(RawSealed, at),
     lambda db, at: db.batch_write(puts=[RawSealed(id=at)]),
     lambda db, at: db.batch_write(deletes=[(RawSealed, at)]),
-    lambda db, at: db.model(RawSealed).where(RawSealed.id == at).delete_all(confirm=True),
 ])  # fmt: skip
 def test_a_class_that_only_names_the_table_writes_no_record(db, plugged, key, write):
     db.create(Sealed(id=key, pin="1"))
@@ -144,6 +143,43 @@ def test_a_class_that_only_names_the_table_writes_no_record(db, plugged, key, wr
             write(db, at)
     assert plugged(EncryptionPlugin(db.inner.plugins[0].provider)).get(Sealed, key).pin == "1"
     db.delete(RawSealed, key)
+
+
+@pytest.mark.parametrize("made_of", ["model", "bytes", "keyring"])
+def test_to_other_classes_records_are_not_there(plugged, key, tmp_path_factory, made_of):
+    """Whatever class names the table: that of the model, or the one that holds nothing but records."""
+    if made_of == "keyring":
+        db, Other = plugged(EncryptionPlugin(PROVIDER)), Records
+        db.create(Card(token=key, number="1"))
+    else:
+        db = plugged(EncryptionPlugin(LocalKeyProvider(tmp_path_factory.getbasetemp() / "own-keys")))
+        Other = RawBox if made_of == "bytes" else RawSealed
+        db.create(Box(id=key.encode(), place=b"1", inside="1") if made_of == "bytes" else Sealed(id=key, pin="1"))
+    plain = _plain(db)
+    stored = plain.model(Other).allow_scan().all()
+    (partition, *rest) = [getattr(Other, name) for name in ("pk", "sk", "id", "place") if hasattr(Other, name)]
+    names = [path.field.name for path in (partition, *rest)]
+    records = [tuple(getattr(one, name) for name in names) for one in stored]
+    records = [one for one in records if is_record(one[0])]
+    others = len(stored) - len(records)
+    assert records
+    for at in records:
+        assert db.get(Other, *at) is None
+        assert db.get(Other, *at, select=[names[0]]) is None
+        assert not db.exists(Other, *at)
+        assert db.transact_get([(Other, *at)]) == [None]
+        query = db.model(Other).where(partition == at[0])
+        assert query.all() == []
+        assert query.first() is None
+        assert (query.count(), query.exists(), query.page().items) == (0, False, [])
+        query.delete_all(confirm=True)
+    assert not [one for one in db.batch_get(Other, records) if one is not None]
+    scan = db.model(Other).allow_scan()
+    assert (len(scan.all()), scan.count()) == (others, others)
+    assert not [one for one in scan.segments(2).all() if is_record(getattr(one, names[0]))]
+    scan.delete_all(confirm=True)
+    left = [tuple(getattr(one, name) for name in names) for one in plain.model(Other).allow_scan().all()]
+    assert sorted(left) == sorted(records)
 
 
 def test_a_table_of_records_alone_is_written_by_nobody(plugged, key):

@@ -17,7 +17,7 @@ from .keyring import Keyring
 from .keys import Keys
 from .options import Encrypted, is_encrypted, is_protected
 from .provider import KeyProvider
-from .records import NoRecords, OwnKeys, is_record, may_write_records, shares_records
+from .records import NoRecords, OwnKeys, is_record, may_hold_records
 from .rewriting.rotation import KeyActions
 from .seal import ItemSeal
 from .secret import Ephemeral
@@ -121,11 +121,11 @@ class EncryptionPlugin(OfOneProcess):
             return None
         if any(map(is_encrypted, schema.fields.values())):
             return Opening(self, schema)
-        return NoRecords(schema) if shares_records(schema) else None
+        return NoRecords(schema) if may_hold_records(schema, self._tables()) else None
 
     def write_rule(self, schema: Any) -> WriteRule | None:
         """See `dynamorm.plugin`."""
-        return OwnKeys(schema) if may_write_records(schema, self._tables()) else None
+        return OwnKeys(schema) if may_hold_records(schema, self._tables()) else None
 
     def _tables(self) -> set[str]:
         """The tables that hold records of keys, as far as that is known: that of the provider, and those of the models in use."""

@@ -142,21 +142,15 @@ def is_record(value: Any) -> bool:
     return isinstance(text, str) and (text.startswith(MARK) or (text.startswith(OF_TENANTS) and f"#{MARK}" in text))
 
 
-def shares_records(schema: Any) -> bool:
-    """Whether the table of a model may hold records of keys: it, or a class of its family, has protected fields."""
-    return schema.key is not None and any(_protects(cls, schema.table) for cls in family_of(schema.model))
-
-
-def may_write_records(schema: Any, tables: Collection[str]) -> bool:
-    """Whether a class other than that of the records stores into a table that may hold some.
+def may_hold_records(schema: Any, tables: Collection[str]) -> bool:
+    """Whether the table of a class other than that of the records may hold some: then no verb of it shows them, or writes them.
 
     That is one of ``tables``, or one for which any class has protected fields.
     """
     if schema.key is None or schema.model in _models.values():
         return False
-    return (
-        schema.table in tables or shares_records(schema) or any(_protects(cls, schema.table) for cls in _classes(Model))
-    )
+    several = (*family_of(schema.model), *_classes(Model))
+    return schema.table in tables or any(_protects(cls, schema.table) for cls in several)
 
 
 def _protects(cls: type[Any], table: str) -> bool:
@@ -196,7 +190,7 @@ class OwnKeys(WriteRule):
 
 
 class NoRecords(ReadRule):
-    """Leaves the records of keys out, for a class without encrypted fields in a table that has some."""
+    """Leaves the records of keys out, for a class without encrypted fields whose table may hold some: to it they are not there."""
 
     attributes: tuple[str, ...] | None = ()
 
