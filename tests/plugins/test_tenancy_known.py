@@ -11,6 +11,7 @@ from dynamorm import Attr, Model, Tenant, attr, composite, partition_key
 from dynamorm.errors import IntegrityError, TenantError, TenantMismatch, ValidationError
 from dynamorm.ops.queries.planner import choose
 from dynamorm.ops.queries.prepared_query import PreparedQuery
+from dynamorm.ops.reads.key_conditions import key_from_parts
 from dynamorm.plugins.tenancy import Tenancy
 from dynamorm.plugins.tenancy.rules import TenantReads
 from dynamorm.testing import reply
@@ -194,6 +195,41 @@ def test_a_key_of_the_view_is_the_key_of_its_values(tenant, owner, rest):
         return key
 
     assert made(lambda: codec.key_json((rest,) if owner is None else (owner, rest))) == made(looked_at)
+
+
+class Liar(str):
+    """A text that is equal to all."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+
+@given(tenants=st.lists(st.sampled_from(IDS), min_size=1, max_size=3), number=st.sampled_from(TENANTS))
+def test_the_part_of_a_key_that_the_view_gives_is_made_once_and_is_the_same(tenants, number):
+    """Named or left out, once and again, in views that take turns: the key of the tenant's own item, and of no other one."""
+    views = [answering({"body": {}}).view(tenant=tenant) for tenant in tenants]
+    for _ in range(2):
+        for view in views:
+            session = view._session
+            plan, tenant = session.plan(Txn), session.scope["tenant"]
+            wanted = plan.codec.composites["pk"].join({"tenant_id": tenant, "number": number})
+            for parts in ({}, {"tenant_id": tenant}):
+                assert key_from_parts(plan, (), {"number": number, "at": "0", **parts}) == (wanted, "0")
+            for conditions in ((), (Txn.tenant_id == tenant,)):
+                request = view.model(Txn).where(*conditions, Txn.number == number)._request
+                (term,) = choose(plan, request).terms
+                assert term.operands[0].value == {"S": wanted}
+            for other in ("other", Liar("other")):
+                with pytest.raises(TenantMismatch):
+                    view.get(Txn, tenant_id=other, number=number, at="0")
+                with pytest.raises(TenantMismatch):
+                    view.model(Txn).where(Txn.tenant_id == other, Txn.number == number).all()
 
 
 def test_a_query_with_a_limit_reads_no_more_items_than_it_gives(face_kind):

@@ -37,7 +37,7 @@ from .request import Request
 from .ruled import ruled
 
 if TYPE_CHECKING:
-    from dynamorm.ops.reads.read_rules import Known, ReadRules
+    from dynamorm.ops.reads.read_rules import ReadRules
 
 _NOWHERE: Final[frozenset[int]] = frozenset()
 
@@ -75,11 +75,11 @@ def choose(
     ``within`` are those of the conditions that must become a part of the partition key, unless the whole key of the table is
     given, and ``more`` are conditions besides those of the request: they are given where rules were asked already.
     """
-    rules, known = plan.read_rules if within is None else None, None
-    if rules is not None and rules.adds:
-        known = rules.known_query
-        if known is None:
-            return ruled(plan, rules, request, choose)
+    rules = plan.read_rules
+    if rules is not None and (within is not None or not rules.adds):
+        rules = None
+    if rules is not None and rules.known_query is None:
+        return ruled(plan, rules, request, choose)
     schema = plan.codec.schema
     terms = flat(schema, request.conditions + more if more else request.conditions)
     filters = flat(schema, request.filters) if request.filters else ()
@@ -87,8 +87,8 @@ def choose(
         terms, filters = searched(plan, terms), searched(plan, filters)
     tagged = sibling_filter(schema) if schema.discriminator is not None else None
     candidates = _Candidates(plan, request, terms, filters if tagged is None else (*filters, tagged), tagged)
-    if rules is not None and known is not None:
-        own = candidates.known(known)
+    if rules is not None:
+        own = candidates.known(rules)
         if own is None:
             return _ruled(plan, rules, request)
         candidates.within = own
@@ -203,18 +203,19 @@ class _Candidates:
         else:
             self.is_odd = True
 
-    def known(self, query: Known) -> frozenset[int] | None:
+    def known(self, rules: ReadRules) -> frozenset[int] | None:
         """The numbers of the terms by which it is known what rules add, which is nothing else; None where they must be asked."""
-        _, name, text, others = query
-        own = self.equals.get(name)
-        if own is None or self.is_odd or (self.filters and named_in(self.filters, (name, *others))):
+        own = self.equals.get(rules.known_name)
+        if own is None or self.is_odd:
             return None
         value = own[0].operands[0]
-        if value.__class__ is not str or value != text:
+        if value.__class__ is not str or value != rules.known_text:
             return None
-        for other in others:
+        for other in rules.known_others:
             if other in self.equals:
                 return None
+        if self.filters and named_in(self.filters, (rules.known_name, *rules.known_others)):
+            return None
         return own[1]
 
     # --------------------------------------------------------------------------------------------------- one candidate

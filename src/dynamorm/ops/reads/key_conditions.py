@@ -67,10 +67,17 @@ def _wanted(plan: ModelRequests, key: Key) -> str:
 
 def _text(plan: ModelRequests, computed: Computed, parts: dict[str, Any]) -> str | None:
     texts: dict[str, str] = {}
+    given = plan.given
     for name, _ in computed.sources:
-        text = text_in(f"{computed.owner}.{name}", plan.codec.encode_field(name, parts[name]))
+        value = parts[name]
+        is_given = name in given and value.__class__ is str and value == given[name]
+        text = plan.given_texts.get(name) if is_given else None
         if text is None:
-            raise ValidationError(f"{computed.owner}.{name} is part of the key and needs a value", field=name)
+            text = text_in(f"{computed.owner}.{name}", plan.codec.encode_field(name, value))
+            if text is None:
+                raise ValidationError(f"{computed.owner}.{name} is part of the key and needs a value", field=name)
+            if is_given:
+                plan.given_texts[name] = text
         texts[name] = text
     return computed.join(texts)
 
@@ -172,9 +179,16 @@ class _TermsByField:
 
     def text(self, term: Comparison, value: Any) -> str | None:
         """An operand as the text of a component, None for a value that is never stored."""
-        operand_kind = "string" if term.op == "begins_with" else "value"
-        wire = value.value if isinstance(value, Wire) else self.plan.operand(term.path, value, operand_kind)
-        return text_in(f"{self.plan.codec.schema.name}.{term.path.name}", wire)
+        plan, name = self.plan, term.path.field.name
+        is_given = name in plan.given and term.op == "=" and value.__class__ is str and value == plan.given[name]
+        text = plan.given_operands.get(name) if is_given else None
+        if text is None:
+            operand_kind = "string" if term.op == "begins_with" else "value"
+            wire = value.value if isinstance(value, Wire) else plan.operand(term.path, value, operand_kind)
+            text = text_in(f"{plan.codec.schema.name}.{term.path.name}", wire)
+            if is_given and text is not None:
+                plan.given_operands[name] = text
+        return text
 
 
 def _equal(computed: Computed, by_field: _TermsByField) -> Rewritten | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.composites import in_scope_of
 from dynamorm.codec.replies.checked import Looks, StoredItem, with_rules
@@ -31,10 +31,6 @@ from dynamorm.plugin import KnownQuery, KnownText, ReadRule
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
-
-
-Known: TypeAlias = "tuple[Condition, str, str, tuple[str, ...]]"
-"""A `KnownQuery`: its condition, the name of that attribute, the text that it equals, and the names that a rule looks at beside it."""
 
 
 class ReadDraft:
@@ -109,7 +105,11 @@ class ReadRules:
         self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
         self._at_starts = tuple(rule for rule in rules_of(self._model) if overrides(rule, "check_start"))
         self.adds: bool = bool(self._contributing)
-        self.known_query: Known | None = self._only_query()
+        # Of the known query the attribute, the text that it equals, and what else is looked at.
+        self.known_name: str = ""
+        self.known_text: str = ""
+        self.known_others: tuple[str, ...] = ()
+        self.known_query: Condition | None = self._only_query()
         # Of a class that is not known yet a rule may come.
         self._is_checking = bool(checking) or family is not None
         self._has_family = family is not None
@@ -135,7 +135,7 @@ class ReadRules:
             ruled.absent = self._is_absent
         return ruled
 
-    def _only_query(self) -> Known | None:
+    def _only_query(self) -> Condition | None:
         if len(self._contributing) != 1:
             return None
         (rule,) = self._contributing
@@ -153,17 +153,17 @@ class ReadRules:
                 f"known_query of {type(rule).__name__} gives None, or a KnownQuery with a condition such as"
                 " Order.owner == 'o1', on a text"
             )
-        return condition, condition.path.field.name, condition.operands[0], tuple(known.others)
+        self.known_name, self.known_text = condition.path.field.name, condition.operands[0]
+        self.known_others = tuple(known.others)
+        return condition
 
     def lacking(self, conditions: tuple[Condition, ...]) -> Condition | None:
         """The condition that all queries have, where these say nothing of its attribute, nor of what a rule looks at beside it."""
-        if self.known_query is None:
-            return None
-        condition, name, _, others = self.known_query
+        looked_at = (self.known_name, *self.known_others)
         for one in conditions:
-            if one.op == "AND" or (one.op == "=" and one.path.field.name in (name, *others)):  # type: ignore[attr-defined] # of a comparison
+            if one.op == "AND" or (one.op == "=" and one.path.field.name in looked_at):  # type: ignore[attr-defined] # of a comparison
                 return None
-        return condition
+        return self.known_query
 
     def contributed(self, conditions: tuple[Condition, ...]) -> ReadDraft:
         """What the rules add to a read with these conditions of the caller's."""
