@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dynamorm.errors import (
     ConditionFailed,
+    DynamORMError,
     InsufficientFunds,
     KeyReused,
     NotFound,
@@ -422,3 +423,19 @@ def test_a_posting_that_a_bound_refuses_is_not_applied_when_there_is_money_again
     busy.delivered()
     assert ledger.balance(a) == eur("5")
     assert db.get(LedgerEntry, a) is None
+
+
+def test_a_refusal_says_what_to_do(ledger, names):
+    """Errors that named what is wrong, and no way on."""
+    cash, sales, new, unknown, *_ = [*names, f"{names[0]}-new", f"{names[0]}-unknown"][-4:]
+    ledger.post([Posting(cash, eur("1.00")), Posting(sales, -eur("1.00"))], id=cash)
+    ledger.open(new, "EUR", shards=2)
+    for call, remedy in (
+        (lambda: ledger.open(cash, "EUR", at_least=eur("0")), "open another account"),
+        (lambda: ledger.open(new, "EUR", shards=3), "it has, or open another"),
+        (lambda: ledger.open(unknown, "EUR", at_least=5), r"Money\('0', 'EUR'\)"),
+        (lambda: ledger.post([Posting(cash, eur("1.00"))], id="x"), "add what is missing as a leg"),
+        (lambda: ledger.balance(unknown), "is it written so"),
+    ):
+        with pytest.raises(DynamORMError, match=remedy):
+            call()

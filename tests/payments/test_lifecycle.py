@@ -13,6 +13,7 @@ from dynamorm import Attr, Model, attr, partition_key, sort_key
 from dynamorm.errors import (
     ConditionFailed,
     CurrencyMismatch,
+    DynamORMError,
     ForbiddenTransition,
     KeyReused,
     ModelError,
@@ -490,3 +491,14 @@ def test_the_other_mixins_can_be_stored(db, key):
         assert made.version == 0
     assert db.get(Movement, key, "1").money == Money.minor(-5, EUR)
     assert db.get(Webhook, key).payload == {"a": 1}
+
+
+def test_a_refusal_says_what_to_do(db, call, payment, paid):
+    """Errors that named what is wrong, and no way on."""
+    for act, remedy in (
+        (lambda: call(transition, db.inner, payment, "authorized", amount=eur("1")), "leave it out"),
+        (lambda: call(refund, db.inner, paid, eur("9999"), id="r1"), r"payment\.captured - payment\.refunded"),
+        (lambda: db.update(paid, Payment.status.remove()), "set it to one of pending, authorized"),
+    ):
+        with pytest.raises(DynamORMError, match=remedy):
+            act()

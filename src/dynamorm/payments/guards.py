@@ -83,7 +83,8 @@ class PaymentRule(TransitionRule):
     def _check_currency(self, change: Any) -> None:
         if change.kind not in ("set", "if_not_exists") or not isinstance(change.value, str):
             raise ValidationError(
-                f"{self._model}.currency is set to the code of a currency, and to nothing else", field="currency"
+                f"{self._model}.currency is set to the code of a currency, and to nothing else: {self._model}.currency.set('EUR')",
+                field="currency",
             )
         exponent(change.value, historic=True)
 

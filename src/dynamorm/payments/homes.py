@@ -59,7 +59,9 @@ def home_of(scope: Mapping[str, str]) -> Home:
 def home_with(mine: Home, theirs: Home) -> Home:
     """The home of what is written by two at once, such as an outbox and a transaction. Raises: TenantMismatch."""
     if mine.prefix and theirs.prefix and mine != theirs:
-        raise TenantMismatch("the transaction is one of another tenant than this view")
+        raise TenantMismatch(
+            "the transaction is one of another tenant than this view: open it with db.transaction() of the same view"
+        )
     return theirs if theirs.prefix or (theirs.is_all and not mine.prefix) else mine
 
 

@@ -89,7 +89,9 @@ def transition(
     if id is not None:
         _check_id(id)
     if amount is not None and after is not Status.CAPTURED:
-        raise ValidationError("amount is what is captured: no other change of state takes one", field="amount")
+        raise ValidationError(
+            "amount is what is captured, and no other change of state takes one: leave it out", field="amount"
+        )
 
     def change(stored: Any) -> Write | None:
         model: Any = type(stored)
@@ -293,13 +295,19 @@ def _refunded(stored: Any, money: Money) -> int:
         )
     if stored.status not in (Status.CAPTURED, Status.SETTLED, Status.PARTIALLY_REFUNDED, Status.DISPUTED):
         raise ForbiddenTransition(
-            f"a payment that is {stored.status.value} cannot be refunded",
+            f"a payment that is {stored.status.value} cannot be refunded: one that is captured, settled, partially_refunded or"
+            " disputed can",
             before=stored.status.value,
             after=Status.PARTIALLY_REFUNDED.value,
         )
     total: int = stored.refunded + money.cents
     if total > stored.captured:
-        raise OutOfBounds("more cannot be refunded than was captured and is left", field="refunded", bound="captured")
+        raise OutOfBounds(
+            "more cannot be refunded than was captured and is left: payment.captured - payment.refunded, of a payment that is"
+            " loaded again",
+            field="refunded",
+            bound="captured",
+        )
     if len(stored.refunds) >= MOST_REFUNDS:
         raise OutOfBounds(f"a payment has at most {MOST_REFUNDS} refunds", field="refunds", bound="maximum")
     return total

@@ -54,7 +54,10 @@ class MoneyOf(SplitValue):
     def parts(self, value: Any) -> tuple[Any, ...]:
         """The minor units and the code. Raises: ValidationError for what is no Money."""
         if not isinstance(value, self._kind):
-            raise ValidationError(f"{self._name} must be Money, not {type(value).__name__}", field=self._name)
+            raise ValidationError(
+                f"{self._name} must be Money, such as Money('12.50', 'EUR'), not {type(value).__name__}",
+                field=self._name,
+            )
         return value.cents, value.currency
 
     def _path(self, owner: type[Any], name: str) -> Any:
@@ -62,7 +65,9 @@ class MoneyOf(SplitValue):
             return getattr(owner, name)
         except AttributeError:
             pass
-        raise ModelError(f"{owner.__name__}.{self._name} is kept in {name!r}, which is no field of {owner.__name__}")
+        raise ModelError(
+            f"{owner.__name__}.{self._name} is kept in {name!r}, which is no field of {owner.__name__}: declare it"
+        )
 
 
 class MoneyPaths:
@@ -119,7 +124,10 @@ class MoneyPaths:
         Example: ``Payment.price.between(Money("1", "EUR"), Money("5", "EUR"))``
         """
         if self._money(high).currency != self._money(low).currency:
-            raise CurrencyMismatch(f"between {low.currency} and {high.currency} is nothing", field="currency")
+            raise CurrencyMismatch(
+                f"between {low.currency} and {high.currency} is nothing: give both ends in one currency",
+                field="currency",
+            )
         return (self.currency == low.currency) & self.amount.between(low.cents, high.cents)
 
     def add(self, money: Money) -> Update:
@@ -148,7 +156,9 @@ class MoneyPaths:
     def _money(self, value: Any) -> Money:
         """The operand of a comparison. Raises: ValidationError."""
         if not isinstance(value, self._kind):
-            raise ValidationError(f"money is compared with Money, not with {type(value).__name__}")
+            raise ValidationError(
+                f"money is compared with Money, such as Money('12.50', 'EUR'), not with {type(value).__name__}"
+            )
         return value
 
     def __bool__(self) -> bool:

@@ -99,7 +99,9 @@ class Reconciliation(OfDatabase[D_co]):
         schema = schema_of(model)
         for name in ("amount", "currency"):
             if name not in schema.fields:
-                raise ValidationError(f"{schema.name} has no field {name!r}, which is compared", field=name)
+                raise ValidationError(
+                    f"{schema.name} has no field {name!r}, which is compared: PaymentMixin has it", field=name
+                )
         self._schema = schema
         self._tenant = next((name for name, field in schema.fields.items() if _is_tenant(field)), None)
 
@@ -144,9 +146,13 @@ class Reconciliation(OfDatabase[D_co]):
             raise ValidationError("the settlement date is a date, without a time", field="date")
         known = self._schema.fields
         if field not in known:
-            raise ValidationError(f"{self._schema.name} has no field {field!r}", field=field)
+            raise ValidationError(
+                f"{self._schema.name} has no field {field!r}: field= names that of the settlement date", field=field
+            )
         if match is not None and match not in known:
-            raise ValidationError(f"{self._schema.name} has no field {match!r}", field="match")
+            raise ValidationError(
+                f"{self._schema.name} has no field {match!r}: match= names that which is in the file", field="match"
+            )
         there = read_lines(lines, date, zone, columns, amounts, statuses)
         here: list[_Payment] = []
         try:

@@ -101,7 +101,7 @@ def _line(row: Mapping[str, Any], names: dict[str, str], amounts: str, statuses:
     for name in NEEDED:
         value = row.get(names[name])
         if value is None or value == "":
-            raise ValidationError(f"it has no {names[name]!r}", field=name)
+            raise ValidationError(f"it has no {names[name]!r}: columns= says how the file calls {name}", field=name)
         values[name] = value.strip() if isinstance(value, str) else value
     amount = values["amount"]
     if isinstance(amount, (float, bool)):
@@ -119,7 +119,9 @@ def _line(row: Mapping[str, Any], names: dict[str, str], amounts: str, statuses:
     status = row.get(names["status"]) or None
     if status is not None and statuses is not None:
         if status not in statuses:
-            raise ValidationError("its status is none of statuses", field="status")
+            raise ValidationError(
+                "its status is none of statuses: add it there, with the state that it means", field="status"
+            )
         status = statuses[status]
     return Line(str(values["id"]), money, None if status is None else str(getattr(status, "value", status)))
 

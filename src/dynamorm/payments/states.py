@@ -97,11 +97,13 @@ class TransitionRule(WriteRule):
         value = self._state(change.value)
         if len(changes) > 1 or change.kind != "set" or len(change.path.parts) > 1 or value is None:
             raise ValidationError(
-                f"{self._model}.{self._name} changes from state to state: set it to one of"
-                f" {', '.join(str(getattr(state, 'value', state)) for state in self._table)}",
+                f"{self._model}.{self._name} changes from state to state: set it to one of {self._states()}",
                 field=self._name,
             )
         return value
+
+    def _states(self) -> str:
+        return ", ".join(str(getattr(state, "value", state)) for state in self._table)
 
     def _state(self, value: Any) -> Any:
         """The state of this value, None for none: an update may name it by its value."""
@@ -111,7 +113,10 @@ class TransitionRule(WriteRule):
         after = self._state(value)
         before = [state for state, following in self._table.items() if after in following or (same and state == after)]
         if after is None and draft.verb != "put":
-            raise ValidationError(f"{self._model}.{self._name} is a state, and stays one", field=self._name)
+            raise ValidationError(
+                f"{self._model}.{self._name} is a state, and is neither removed nor anything else: set it to one of {self._states()}",
+                field=self._name,
+            )
         condition = (
             self._path.in_(before) if before else self._path == after
         )  # nothing leads there: never true beside the next term

@@ -48,9 +48,15 @@ def check_target(url: str, *, resolve: Callable[..., Any] = socket.getaddrinfo) 
         found = []
     addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
     if not addresses:
-        raise ValidationError("the host of the URL has no address", field="url")
+        raise ValidationError(
+            "the host of the URL has no address: is it spelled right, and known to the DNS of this machine?",
+            field="url",
+        )
     if not all(map(_is_public, addresses)):
-        raise ValidationError("the host of the URL is an address that is not public", field="url")
+        raise ValidationError(
+            "the host of the URL leads to an address that is not public: webhooks go to what the internet reaches",
+            field="url",
+        )
     return addresses
 
 

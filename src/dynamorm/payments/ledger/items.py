@@ -119,12 +119,17 @@ def joined(postings: Iterable[Any]) -> Legs:
     for (_, currency), cents in sums.items():
         totals[currency] = totals.get(currency, 0) + cents
     if wrong := sorted(currency for currency, total in totals.items() if total):
-        raise ValidationError(f"a posting sums to zero in each currency, and this one does not in {', '.join(wrong)}")
+        raise ValidationError(
+            f"a posting sums to zero in each currency, and this one does not in {', '.join(wrong)}: add what is missing as a leg"
+        )
     legs = tuple((account, currency, cents) for (account, currency), cents in sorted(sums.items()) if cents)
     if not legs:
         raise ValidationError("this posting moves nothing: give legs that are not zero", field="postings")
     if len(legs) > MOST_ACCOUNTS:
-        raise ValidationError(f"a posting has at most {MOST_ACCOUNTS} accounts", field="postings")
+        raise ValidationError(
+            f"a posting has at most {MOST_ACCOUNTS} accounts: make several of it, each of which sums to zero",
+            field="postings",
+        )
     return legs
 
 

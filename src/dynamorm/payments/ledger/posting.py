@@ -113,10 +113,14 @@ class Ledger(OfDatabase[D_co]):
         stored: Any = yield self.db.get(LedgerBalance, key, currency, consistent=True)
         if stored is None:
             raise ValidationError(
-                f"the account {account!r} was posted to before it was to have bounds, so that it has none"
+                f"the account {account!r} was posted to before it was to have bounds, so that it has none: open another account"
+                " with bounds, and post its balance there"
             )
         if (stored.at_least, stored.at_most, stored.shards) != (made.at_least, made.at_most, made.shards):
-            raise ValidationError(f"the account {account!r} was opened otherwise, and stays as it is")
+            raise ValidationError(
+                f"the account {account!r} was opened otherwise, and stays as it is: open it with the bounds and shards that"
+                " it has, or open another account"
+            )
         self._known[key, currency] = stored
 
     @at_home
@@ -168,7 +172,9 @@ class Ledger(OfDatabase[D_co]):
         check_account(account)
         found: dict[str, Money] = yield from balances_of(self.db, home.key(account), currency)
         if not found:
-            raise NotFound(f"the account {account!r} was neither opened nor posted to")
+            raise NotFound(
+                f"the account {account!r} was neither opened nor posted to: is it written so, and of this tenant?"
+            )
         return next(iter(found.values())) if len(found) == 1 else found
 
     @at_home
@@ -272,7 +278,9 @@ class Ledger(OfDatabase[D_co]):
         reasons = [reason for reason in error.reasons if reason is not None]
         for reason in reasons:
             if reason.label == "reversal" and isinstance(reason.error, AlreadyExists):
-                raise KeyReused("the posting was reversed already, by another id") from error
+                raise KeyReused(
+                    "the posting was reversed already, by another id: it is reversed once, and the same id again is a replay"
+                ) from error
         passing = not reasons
         for leg in legs:
             place = _place(home, leg)
@@ -319,7 +327,9 @@ def _within(head: Any, cents: int) -> Any:
 def _replayed(stored: Any, legs: Legs, id: str, reverses: str | None) -> Posted:
     """What was posted before under the id. Raises: KeyReused for other legs."""
     if stored is None:
-        raise DynamORMError(f"the posting {id!r} exists, and could not be read")
+        raise DynamORMError(
+            f"the posting {id!r} exists, and could not be read: post it again under the same id, which makes it no second time"
+        )
     if tuple(tuple(leg) for leg in stored.legs) != legs or stored.reverses != reverses:
         raise KeyReused(f"the id {id!r} is that of another posting: a new posting has a new id")
     return Posted(id, stored.at, replayed=True)
@@ -334,7 +344,9 @@ def _opened(
     bounds: tuple[Any, ...] = (at_least, at_most)
     for bound in bounds:
         if bound is not None and (not isinstance(bound, Money) or bound.currency != currency):
-            raise ValidationError("a bound is Money of the account's currency", field="at_least")
+            raise ValidationError(
+                f"a bound is Money of the account's currency: Money('0', {currency!r})", field="at_least"
+            )
     bounded = at_least is not None or at_most is not None
     if shards is not None and (type(shards) is not int or not 1 <= shards <= 64 or (bounded and shards != 1)):
         raise ValidationError("shards is a number from 1 to 64, and 1 for an account with bounds", field="shards")

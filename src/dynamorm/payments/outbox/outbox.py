@@ -186,7 +186,7 @@ class Outbox(OfDatabase[D_co]):
         if home.is_all or of == home:
             letter = yield self.db.get(OutboxEvent, of.key(name), consistent=True)
         if letter is None or letter.dead is None:
-            raise NotFound(f"there is no dead letter {name!r}")
+            raise NotFound(f"there is no dead letter {name!r}: outbox.dead() lists those that there are")
         key = of.key(letter.key)
         queue: Any = yield self.db.get(OutboxQueue, key, consistent=True)
         stopped = queue is not None and bool(queue.pending) and queue.pending[0] == name
@@ -389,5 +389,7 @@ def _bytes_of(body: Any) -> bytes:
         except (TypeError, ValueError):
             raise ValidationError("the body of an event is bytes, a text, or what JSON has", field="body") from None
     if len(raw) > LARGEST:
-        raise ValidationError(f"the body of an event has at most {LARGEST} bytes", field="body")
+        raise ValidationError(
+            f"the body of an event has at most {LARGEST} bytes: keep it elsewhere, and send where it is", field="body"
+        )
     return raw

@@ -134,7 +134,10 @@ class Acquiring(Held):
         self.mine, self.replayed, self.is_over = stored, True, True
         self.response = decoded(stored.rsp)
         if stored.st == machine.FAILED:
-            raise StoredFailure("this operation has failed for good, and its failure was kept", response=self.response)
+            raise StoredFailure(
+                "this operation has failed for good, and its failure was kept, error.response: another attempt takes a new key",
+                response=self.response,
+            )
 
     def _have(self, stored: Stored, asked: float) -> Flow[bool]:
         """It is ours; a lease that was reckoned from a wrong clock is put right. False where somebody else has it."""
@@ -153,7 +156,10 @@ class Acquiring(Held):
 
 
 def _busy(left: int) -> InProgress:
-    return InProgress("another execution of this idempotency key is running", retry_after=max(left, 1) / 1000)
+    return InProgress(
+        "another execution of this idempotency key is running: try again after error.retry_after seconds, or wait for it, wait=10",
+        retry_after=max(left, 1) / 1000,
+    )
 
 
 def _no_table(missing: TableNotFound) -> TableNotFound:

@@ -45,7 +45,8 @@ class Execution(Acquiring):
             return decoded(kept)
         if kept is not None and once:
             raise StepUnknown(
-                "this step was begun before, and nobody knows how it ended: it may run once, so it was not run again",
+                "this step was begun before, and nobody knows how it ended: it may run once, so it was not run again: ask the"
+                " other side what became of it, and end the operation by op.fail(...) or go on without the step",
                 step=name,
             )
         yield from self._renewed()

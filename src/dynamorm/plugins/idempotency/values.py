@@ -68,7 +68,7 @@ def _tagged(value: Any, what: str, depth: int, *, ordered: bool) -> Tagged:
     if isinstance(value, str):
         return str.__str__(value)
     if depth > DEPTH:
-        raise ValidationError(f"{what} is nested deeper than {DEPTH}", field=what)
+        raise ValidationError(f"{what} is nested deeper than {DEPTH}: keep less of it", field=what)
     if isinstance(value, (list, tuple)):
         return [_tagged(one, what, depth + 1, ordered=ordered) for one in value]
     if isinstance(value, Mapping):
@@ -83,7 +83,7 @@ def _tagged(value: Any, what: str, depth: int, *, ordered: bool) -> Tagged:
 
 def _entries(value: Mapping[Any, Any], what: str, depth: int, *, ordered: bool) -> list[list[Tagged]]:
     if not all(isinstance(name, str) for name in value):
-        raise ValidationError(f"{what} holds a dict with keys that are no texts", field=what)
+        raise ValidationError(f"{what} holds a dict with keys that are no texts: make them texts", field=what)
     names = sorted(value) if ordered else list(value)
     return [[str.__str__(name), _tagged(value[name], what, depth + 1, ordered=ordered)] for name in names]
 
@@ -115,7 +115,7 @@ def _decimal(value: Decimal, what: str, *, ordered: bool) -> str:
 
 def _time(value: datetime, what: str, *, ordered: bool) -> str:
     if value.utcoffset() is None:
-        raise ValidationError(f"{what} holds a datetime without a time zone", field=what)
+        raise ValidationError(f"{what} holds a datetime without a time zone: datetime.now(UTC) has one", field=what)
     try:
         return (value.astimezone(UTC) if ordered else _with_plain_zone(value)).isoformat()
     except OverflowError:
