@@ -219,6 +219,20 @@ class Engine:
                 answered = _service("sts").answered(self._core, body, access_key)
         return answered
 
+    def denial(self, target: str, body: bytes, access_key: str) -> tuple[int, bytes] | None:
+        """The answer to a request that the policy of a session does not allow; None where it may be handled.
+
+        ``access_key`` is that of who asks: where AssumeRole of this engine has given it out with a policy, that must allow what is
+        asked for. Requests over HTTP are asked about where signatures are checked. See docs/engines.md for what is understood.
+
+        Example: ``engine.denial("GetItem", body, credentials.access_key) or engine.handle("GetItem", body)``
+        """
+        with self._lock:
+            found: tuple[int, bytes] | None = import_module("dynamorm.engine.access.session").denial(
+                self._core, target, body, access_key
+            )
+        return found
+
     def session_of(self, access_key: str) -> Mapping[str, Any] | None:
         """The ``secret``, the ``token`` and the ``arn`` of credentials that AssumeRole of this engine gave out; None for others, and expired.
 

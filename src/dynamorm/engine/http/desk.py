@@ -75,6 +75,10 @@ class Answering(Protocol):
         """Answer one request."""
         ...
 
+    def denial(self, target: str, body: bytes, access_key: str) -> tuple[int, bytes] | None:
+        """The answer to a request that a policy does not allow."""
+        ...
+
 
 class Desk:
     """Answers requests for an engine; with ``signatures`` only those that are signed with a known key."""
@@ -100,7 +104,8 @@ class Desk:
             body = _body(asked)
             access_key = self._admit(asked, target, body)
             _check_target(target, is_form=is_form)
-            delay, answered = self._carried_out(target, body, access_key)
+            denied = None if self._signatures is None else self._engine.denial(target, body, access_key)
+            delay, answered = (0.0, denied) if denied else self._carried_out(target, body, access_key)
         except Exception as error:  # noqa: BLE001 - or the parser that calls would take it for its own
             refusal = error if isinstance(error, Refusal) else _failed(target, error)
             body = _xml(refusal) if is_form else refusal.body()

@@ -1,6 +1,6 @@
 """The token service: AssumeRole and GetCallerIdentity, as forms come in and XML goes out. It must not know how requests come.
 
-A session policy is looked at for its form, and kept with the credentials; nothing of this engine refuses by it.
+A session policy is looked at for its form, and kept with the credentials; `dynamorm.engine.access` refuses by it.
 
 Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """

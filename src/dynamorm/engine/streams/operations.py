@@ -116,13 +116,18 @@ def _iterator(core: Core, stream: _Stream, at: int) -> str:
     return urlsafe_b64encode(encode([stream.arn, at, core.now()])).decode()
 
 
-def get_records(core: Core, request: dict[str, Any]) -> bytes:
-    """GetRecords."""
+def iterated(iterator: str) -> tuple[str, int, float]:
+    """The ARN, the place and the time of an iterator. Raises: Refusal."""
     try:
-        found: Any = read_item(urlsafe_b64decode(request["ShardIterator"].rpartition("|")[2]))
-        arn, at, made = str(found[0]), int(found[1]), float(found[2])
+        found: Any = read_item(urlsafe_b64decode(iterator.rpartition("|")[2]))
+        return str(found[0]), int(found[1]), float(found[2])
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise invalid("Invalid ShardIterator") from error
+
+
+def get_records(core: Core, request: dict[str, Any]) -> bytes:
+    """GetRecords."""
+    arn, at, made = iterated(request["ShardIterator"])
     if core.now() - made > ITERATOR_SECONDS:
         raise Refusal("ExpiredIteratorException", "Iterator expired: it was made more than 15 minutes ago")
     stream = _find(core, arn)

@@ -1,0 +1,1 @@
+"""What a session may do: its policy, and what a request asks for."""
