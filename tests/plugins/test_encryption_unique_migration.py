@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from dynamorm import Attr, Encrypted, Model, Unique, attr, partition_key
-from dynamorm.errors import DuplicateKey
+from dynamorm.errors import DuplicateKey, ValidationError
 from dynamorm.plugins import EncryptionPlugin
 
 from .encryption_kit import Keys, Provider
@@ -96,3 +96,53 @@ def test_an_item_in_the_clear_takes_its_guard_along_when_it_is_deleted(migrating
     db, After, guards = migrating
     db.delete(After, "1")
     assert len(guards()) == 3
+
+
+def test_guards_of_the_former_name_of_a_class_go_with_a_repair(plugged, key, face_kind):
+    """A class is renamed together with its migration: nothing that was made of a value without a key is left."""
+    name = f"renamed-{key[:12]}-{face_kind}"
+
+    class PaymentCard(Model, table=name):
+        id: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(Unique(), default=None)
+
+    class Other(Model, table=name):
+        id: Attr[str] = partition_key()
+        mail: Attr[str] = attr(Unique())
+
+    class Card(Model, table=name):
+        id: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(
+            Encrypted("pii", searchable=True, plaintext_until=UNTIL), Unique(), default=None
+        )
+
+    class Raw(Model, table=name):
+        id: Attr[str] = partition_key()
+
+    plain, db = plugged(), plugged(EncryptionPlugin(Provider()))
+    db.tables.ensure(Raw)
+    for at in range(3):
+        plain.create(PaymentCard(id=str(at), number=f"n{at}"))
+    plain.create(Other(id="other", mail="n0"))
+
+    def titles():
+        found = plain.partiql(f'SELECT id FROM "{plain.tables.name_of(Raw)}"')
+        return sorted(one["id"].split("#")[1] for one in found if one["id"].startswith("~U"))
+
+    assert titles() == ["Other", "PaymentCard", "PaymentCard", "PaymentCard"]
+    db.get(Card, "0")
+    done = Keys(db).reencrypt(Card, only=lambda item: item["id"]["S"].isdigit())
+    assert (done.failed, done.rewritten) == (0, 3)
+    looked = db.repair_unique(Card, formerly=["PaymentCard", "Karte"])
+    assert {(one.kind, one.constraint) for one in looked.faults} == {("orphaned", "number")}
+    assert (len(looked.faults), looked.repaired, len(titles())) == (3, 0, 7)
+    assert db.repair_unique(Card, formerly="PaymentCard", apply=True).repaired == 3
+    assert titles() == ["Card", "Card", "Card", "Other"]
+    assert not db.repair_unique(Card, formerly="PaymentCard").faults
+    for at in range(3):
+        assert db.find_by_unique(Card, number=f"n{at}").id == str(at)
+        with pytest.raises(DuplicateKey):
+            db.create(Card(id=f"x{at}", number=f"n{at}"))
+    for wrong in ("Card", "", "a b", [5]):
+        with pytest.raises(ValidationError, match="formerly"):
+            db.repair_unique(Card, formerly=wrong)

@@ -8,10 +8,11 @@ that somebody has changed them; then both are looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dynamorm.codec.composites import scope_entries
 from dynamorm.codec.library_attributes import is_guard_key
@@ -20,9 +21,11 @@ from dynamorm.codec.strict import dumps, raw_page, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, TransactionConflict, ValidationError
 from dynamorm.models.expressions.compile import Placeholders
+from dynamorm.models.schema.schema import family_of
 from dynamorm.ops.callbacks import check_progress, told
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import ModelRequests, encode, finish, names
+from dynamorm.ops.rules.constraints import Constraint
 from dynamorm.ops.rules.unique import Guards, fields_of, values_in
 from dynamorm.ops.writes.send import perform
 from dynamorm.ops.writes.version_check import OLD_ON_FAILURE
@@ -62,8 +65,15 @@ class UniqueReport(Struct, frozen=True, kw_only=True):
     repaired: int
 
 
-def repair(context: Context, model: Any, *, apply: bool, progress: Callable[[int], None] | None) -> Flow[UniqueReport]:
-    """Compare items and guards of a whole table."""
+def repair(
+    context: Context,
+    model: Any,
+    *,
+    apply: bool,
+    progress: Callable[[int], None] | None,
+    formerly: str | Iterable[str] = (),
+) -> Flow[UniqueReport]:
+    """Compare items and guards of a whole table. ``formerly`` are names that the declaring class had before. Raises: ValidationError."""
     plan = context.plan(model)
     if not fields_of(plan):
         raise ValidationError(f"{plan.codec.schema.name} has no unique attribute: declare one with attr(Unique())")
@@ -75,20 +85,43 @@ def repair(context: Context, model: Any, *, apply: bool, progress: Callable[[int
         )
     if progress is not None:
         check_progress(progress, "the number of items and guards looked at so far")
-    return _Repair(context, plan, apply=apply, progress=progress).run()
+    return _Repair(context, plan, _former(plan, formerly), apply=apply, progress=progress).run()
+
+
+def _former(plan: ModelRequests, formerly: Any) -> tuple[Constraint, ...]:
+    """The constraints as they were called before. Raises: ValidationError."""
+    names_before = (formerly,) if isinstance(formerly, str) else tuple(formerly)
+    declared = {cls.__name__ for cls in family_of(plan.model)} | {field.owner for field in fields_of(plan)}
+    for name in names_before:
+        if not isinstance(name, str) or not name.isidentifier() or name in declared:
+            raise ValidationError(
+                f"formerly names the class that declares a unique attribute of {plan.codec.schema.name} as it was called before,"
+                " and not as it is called now",
+                field="formerly",
+            )
+    return tuple(
+        replace(constraint, title=f"{name}#{constraint.name}") for name in names_before for constraint in plan.uniques
+    )
 
 
 class _Repair:
     """One run over a table."""
 
     def __init__(
-        self, context: Context, plan: ModelRequests, *, apply: bool, progress: Callable[[int], None] | None
+        self,
+        context: Context,
+        plan: ModelRequests,
+        former: tuple[Constraint, ...],
+        *,
+        apply: bool,
+        progress: Callable[[int], None] | None,
     ) -> None:
         self.context = context.meant("internal")
         self.plan = plan
         self.apply = apply
         self.progress = progress
         self.makers = [Guards(context, plan, constraint) for constraint in plan.uniques]
+        self.former = [Guards(context, plan, constraint) for constraint in former]
         self.items = self.guarded = self.repaired = 0
         self.faults: dict[UniqueFault, None] = {}
 
@@ -139,7 +172,7 @@ class _Repair:
 
     def _guard(self, item: dict[str, Any], raw: bytes) -> Flow[None]:
         """A guard must have its item."""
-        for guards in self.makers:
+        for guards in (*self.makers, *self.former):
             if not guards.made(item):
                 continue
             self.guarded += 1
@@ -148,7 +181,7 @@ class _Repair:
                 return
             stored = yield from self.context.call(read_back(self.plan, dumps(owner), purpose="internal"))
             found = guards.constraint.values(values_in(self.plan, stored))
-            if not any(guards.is_for(item, value) for value in found):
+            if guards in self.former or not any(guards.is_for(item, value) for value in found):
                 yield from self._suspect(guards, {name: item[name] for name in guards.plan.key_names}, owner)
             return
 
@@ -179,7 +212,7 @@ class _Repair:
         """What is wrong with a guard and an item, and the write that mends it; an empty text for nothing."""
         found = guards.constraint.values(values_in(self.plan, item))
         value = next((one for one in found if guards.is_for(key, one)), None)
-        holds = value is not None
+        holds = value is not None and guards not in self.former
         guarded = guard is not None and guards.owner_of(guard) == owner
         if holds == guarded:
             return "", None

@@ -16,7 +16,7 @@ from ..opening import add_plugins, open_session
 from .shipped import AsyncShipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import ModuleType, TracebackType
@@ -358,18 +358,26 @@ class AsyncDB(AsyncShipped):
         return await self._io.run(flow)
 
     async def repair_unique(
-        self, model: type[Any], /, *, apply: bool = False, progress: Callable[[int], None] | None = None
+        self,
+        model: type[Any],
+        /,
+        *,
+        apply: bool = False,
+        formerly: str | Iterable[str] = (),
+        progress: Callable[[int], None] | None = None,
     ) -> UniqueReport:
         """Compare a whole table with the guards of its unique attributes, and with ``apply`` mend what is wrong.
 
         Needed only after something was written past the library. ``progress`` is called with the number of items and
         guards looked at so far. It reads every item, consistently. The table may be in use: what is mended is mended only
-        while item and guard are as they were read.
+        while item and guard are as they were read. ``formerly`` names the class that declares the attribute as it was called
+        before, once or several times: guards under such a name are orphaned, for nobody asks for them any more.
 
         Example: ``(await db.repair_unique(Payment)).faults``
         """
         session = self._session
-        return await self._io.run(session.verbs.unique_repair.repair(session, model, apply=apply, progress=progress))
+        repair = session.verbs.unique_repair.repair
+        return await self._io.run(repair(session, model, apply=apply, formerly=formerly, progress=progress))
 
     async def explain(self, operation: Callable[[Self], Any], /, *, values: bool = False) -> Explain:
         """What an operation would send: the requests, why they go where they go, and the capacity they take.
