@@ -24,7 +24,7 @@ app: Final = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-_MODULES: Final = ("start", "items", "tables", "transfers", "upkeep", "models", "beside")
+_MODULES: Final = ("start", "items", "tables", "transfers", "upkeep", "models", "protection", "beside")
 for _name in _MODULES:
     import_module(f"dynamorm.adapters.cli.commands.{_name}").add(app)
 

@@ -75,6 +75,10 @@ class Settings:
             raise Stop(Code.USAGE, f"{self.options.models} has {what} for {name!r}: name one of {names}")
         return found[0].model
 
+    def own(self, db: DB) -> None:
+        """Close this database at the end, too."""
+        self._opened.append(db)
+
     def close(self) -> None:
         """Close what was opened."""
         for db in self._opened:

@@ -1,0 +1,194 @@
+"""``audit`` and ``keys``: on the database of a program, which alone knows its keys: ``--db module:name``, a `DB` or what gives one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from dynamorm import DB
+from dynamorm.errors import DynamORMError
+from dynamorm.models.schema.schema import schema_of
+from dynamorm.plugins.audit import Digest, Sealed
+
+from ..command import command
+from ..ends import Code, Stop
+from ..settings import Settings, models_of, module_of
+from ..typed import HIDDEN, Typed
+
+DATABASE = Annotated[
+    str, typer.Option("--db", metavar="MODULE:NAME", help="the program's database, or a function that opens it")
+]
+MODEL = Annotated[str, typer.Argument(metavar="MODULE:MODEL", help="a model", show_default=False)]
+YES = Annotated[bool, typer.Option("--yes", help="do it without asking")]
+TENANT = Annotated[str | None, typer.Option("--tenant", help="whose keys", show_default=False)]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands."""
+    audit = typer.Typer(help="The audit trail: history, verify, export.", rich_markup_mode=None)
+    app.add_typer(audit, name="audit")
+    command(audit, "history")(history)
+    command(audit, "verify")(verify)
+    command(audit, "export")(export)
+    keys = typer.Typer(help="Keys of encrypted fields: rotate, reencrypt.", rich_markup_mode=None)
+    app.add_typer(keys, name="keys")
+    command(keys, "rotate")(rotate)
+    command(keys, "reencrypt")(reencrypt)
+
+
+def history(
+    settings: Settings,
+    *,
+    model: MODEL,
+    pk: Annotated[str, typer.Argument(metavar="PK", help="the partition key")],
+    sk: Annotated[str | None, typer.Argument(metavar="[SK]", help="the sort key")] = None,
+    db: DATABASE,
+) -> None:
+    """Show every record of an item, the oldest first. Protected values stay hidden. Exit code 3 where there is none."""
+    found = one_model(model)
+    opened = database(settings, db)
+    records = opened.audit.history(found, *Typed(opened, found).key(pk, sk))
+    if not records:
+        raise Stop(Code.NOT_FOUND, f"nothing is recorded of this item of {schema_of(found).name}")
+    for record in records:
+        changes = [{"field": one.field, "old": _shown(one.old), "new": _shown(one.new)} for one in record.changes]
+        at = record.at.isoformat()
+        settings.out.row(version=record.version, op=record.op, at=at, by=record.by, ip=record.ip, changes=changes)
+
+
+def _shown(value: Any) -> Any:
+    """A recorded value as JSON has it: nothing of one that is protected."""
+    if isinstance(value, (Sealed, Digest)):
+        return HIDDEN
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def verify(
+    settings: Settings,
+    *,
+    model: MODEL,
+    pk: Annotated[str | None, typer.Argument(metavar="[PK]", help="one item; without it all of them")] = None,
+    sk: Annotated[str | None, typer.Argument(metavar="[SK]", help="the sort key")] = None,
+    db: DATABASE,
+) -> None:
+    """Look whether the records of an item hold, and the item with them; or of all items. Exit code 1 where one does not."""
+    found = one_model(model)
+    opened = database(settings, db)
+    bad = 0
+    for key in _keys(opened, found, pk, sk):
+        verdict = opened.audit.verify(found, *key)
+        bad += not verdict.ok
+        if pk is not None or not verdict.ok:
+            shown = {"key": [str(part) for part in key], "ok": verdict.ok, "checked": verdict.checked}
+            settings.out.row(**shown, first_bad=verdict.first_bad, reason=verdict.reason)
+    if bad:
+        raise Stop(Code.REFUSED, f"the records of {bad} items do not hold")
+    settings.out.note("all records that were looked at hold")
+
+
+def _keys(db: DB, model: type[Any], pk: str | None, sk: str | None) -> Any:
+    if pk is not None:
+        yield Typed(db, model).key(pk, sk)
+        return
+    key = schema_of(model).key
+    assert key is not None  # it has a table
+    for obj in db.model(model).allow_scan():
+        yield tuple(getattr(obj, name) for name in key.fields)
+
+
+def export(
+    settings: Settings,
+    *,
+    model: MODEL,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a new file")],
+    db: DATABASE,
+) -> None:
+    """Write the records of a model's store to a new file, as lines of JSON; they are not checked."""
+    found = one_model(model)
+    opened = database(settings, db)
+    try:
+        count = opened.audit.export(path, found)
+    except FileExistsError:
+        raise Stop(Code.USAGE, f"{path} is there already: give another path") from None
+    settings.out.row(path=str(path), records=count)
+
+
+def rotate(
+    settings: Settings,
+    *,
+    ring: Annotated[str, typer.Argument(metavar="RING", help="the ring of keys", show_default=False)],
+    models: Annotated[list[str], typer.Argument(metavar="MODULE:MODEL...", help="the models that have it")],
+    db: DATABASE,
+    tenant: TENANT = None,
+    yes: YES = False,
+) -> None:
+    """Make a new key for what is written from now on, in the tables of the models. What is there is read with its own key."""
+    if not yes:
+        raise Stop(Code.USAGE, "give --yes: from now on the ring has another key")
+    opened = database(settings, db)
+    for model in models_of(models):
+        opened._session.plan(model)  # noqa: SLF001 - a ring is rotated in the tables of the models that were used
+    report = opened.keys.rotate(ring, tenant=tenant)
+    for table, version in report.versions.items():
+        until = report.old_writers_until.isoformat()
+        settings.out.row(table=table, version=version, former=report.former.get(table), old_writers_until=until)
+    settings.out.note("behind that time: dynamorm keys reencrypt, once for each model")
+
+
+def reencrypt(settings: Settings, *, model: MODEL, db: DATABASE, tenant: TENANT = None, yes: YES = False) -> None:
+    """Store every item of a model under the key in use. It may be interrupted: the same command goes on."""
+    if not yes:
+        raise Stop(Code.USAGE, "give --yes: items are written anew")
+    found = one_model(model)
+    opened = database(settings, db)
+    try:
+        report = opened.keys.reencrypt(
+            found,
+            tenant=tenant,
+            progress=lambda done: settings.out.note(f"{done.items:,} items, {done.rewritten:,} written anew"),
+        )
+    except KeyboardInterrupt:
+        raise Stop(Code.INTERRUPTED, "interrupted: the same command goes on") from None
+    settings.out.row(**report._asdict())
+    if report.failed:
+        raise Stop(Code.REFUSED, f"{report.failed} items could not be written anew: run it again")
+    if not report.complete:
+        raise Stop(Code.RESUMABLE, "something may still be in a former form: run it again, behind old_writers_until")
+
+
+def one_model(name: str) -> type[Any]:
+    """The one model that an argument names. Raises: Stop."""
+    found = models_of([name])
+    if len(found) != 1:
+        raise Stop(Code.USAGE, f"{name!r} has {len(found)} models: name one, module:Model")
+    return found[0]
+
+
+def database(settings: Settings, name: str) -> DB:
+    """The database of a program. Raises: Stop for what is none, and where opening it fails."""
+    module_name, _, wanted = name.partition(":")
+    if not module_name or not wanted:
+        raise Stop(Code.USAGE, f"--db {name[:60]!r} is no database: write module:name")
+    found = getattr(module_of(module_name), wanted, None)
+    if found is not None and not isinstance(found, DB) and callable(found):
+        found = _opened(name, found)
+        if isinstance(found, DB):
+            settings.own(found)
+    if not isinstance(found, DB):
+        raise Stop(Code.USAGE, f"--db {name[:60]!r} is no DB, and gives none: name a DB, or a function that opens one")
+    return found
+
+
+def _opened(name: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except DynamORMError:
+        raise
+    except Exception as error:
+        raise Stop(
+            Code.REFUSED, f"--db {name[:60]!r} raised {type(error).__name__}: mend it; --debug shows where"
+        ) from error
