@@ -6,7 +6,9 @@ import gc
 import os
 import pathlib
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 from zlib import crc32
 
@@ -91,16 +93,61 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(line)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Collect the tests without looking for garbage, and each worker from another place on."""
+    _begin_elsewhere(session.config)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Thin the wide suites, and give those that measure time limits more tries."""
+    """Put the tests in the order of all workers, thin the wide suites, and give those that measure time limits more tries."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.parts)  # in whatever order this worker has collected them
     _thin(config, items)
     _try_again(items)
 
 
 def pytest_collection_finish() -> None:
     """Keep the collected tests out of the garbage collector's sight: many tests collect, and would look at them each time."""
+    _put_aside()
+
+
+TESTS_BETWEEN = 250
+"""After so many tests, what they have left is kept out of its sight, too."""
+
+
+def pytest_runtest_logfinish(location: tuple[str, int | None, str]) -> None:
+    """Keep what earlier tests have left for the whole run out of the garbage collector's sight."""
+    _DONE.append(location[2])
+    if len(_DONE) == TESTS_BETWEEN:
+        _DONE.clear()
+        _put_aside()
+
+
+_DONE: list[str] = []
+
+
+def _put_aside() -> None:
     gc.collect()
     gc.freeze()
+
+
+def _begin_elsewhere(config: pytest.Config) -> None:
+    """Let each worker of a whole run begin with other files, so that each compiles a part of them and finds the rest compiled."""
+    worker = getattr(config, "workerinput", None)
+    here = pathlib.Path(__file__).parent
+    if worker is None or [pathlib.Path(arg).absolute() for arg in config.args] != [here]:
+        return
+    files = sorted(here.rglob("test_*.py"), key=lambda file: file.parts)
+    place, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    ends = list(accumulate(file.stat().st_size for file in files))
+    first = bisect_left(ends, ends[-1] * place / count)
+    config.args[:] = map(str, files[first:] + files[:first])
 
 
 MANY = 4
@@ -110,9 +157,10 @@ MANY = 4
 def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test with many cases, run a share: what this run leaves out, another one of the gate takes.
 
-    DynamoDB Local takes all cases of the tests on an engine, and ministack a sixth of them, one at least; so it
-    is with the marker `wide`, of which each version of Python takes another third. Of the fault tests, which need no
-    engine, Python 3.11 takes a third, and the newer ones the rest. ``DYNAMORM_TEST_WIDE=1`` runs them all.
+    DynamoDB Local takes all cases of the tests on an engine, and any other engine a sixth of them, one at least; so does the one
+    inside the process, which is used where none is named. Of those marked `wide` DynamoDB Local takes all, too, and each
+    version of Python another third. Of the fault tests, which need no engine, Python 3.11 takes a third, and the newer
+    ones the rest. ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """
     if os.environ.get("DYNAMORM_TEST_ENGINE") == "local" or os.environ.get("DYNAMORM_TEST_WIDE") == "1":
         return

@@ -74,18 +74,18 @@ def batch(count, length):
 
 
 READS = {
-    "small items of one partition": (item("x"), lambda db, n: db.get(Row, "p", f"{n:08d}"), 3_000),
-    "small items, each in a partition": (item("x"), lambda db, n: db.get(Row, f"{n:08d}", "s"), 3_000),
+    "small items of one partition": (item("x"), lambda db, n: db.get(Row, "p", f"{n:08d}"), 1_500),
+    "small items, each in a partition": (item("x"), lambda db, n: db.get(Row, f"{n:08d}", "s"), 1_500),
     "large items": (item("x" * 20_000), lambda db, n: db.get(Row, "p", f"{n:08d}"), 300),
-    "long keys": (item("x"), lambda db, n: db.get(Row, "p", f"{n:08d}" + "k" * 900), 1_000),
-    "what is missing": (nothing, lambda db, n: db.get(Row, "p", f"{n:08d}"), 3_000),
+    "long keys": (item("x"), lambda db, n: db.get(Row, "p", f"{n:08d}" + "k" * 900), 500),
+    "what is missing": (nothing, lambda db, n: db.get(Row, "p", f"{n:08d}"), 1_500),
     "batches": (nothing, batch(100, 0), 100),
     "batches of long keys": (nothing, batch(100, 1_500), 30),
-    "small batches": (nothing, batch(3, 10), 800),
+    "small batches": (nothing, batch(3, 10), 400),
     "queries": (
         page,
         lambda db, n: db.model(Row).where(Row.p == f"{n:08d}").all(),
-        1_500,
+        800,
     ),
 }
 

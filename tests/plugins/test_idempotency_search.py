@@ -13,6 +13,7 @@ from .idempotency_search import Search, Violation, program
 writes = partial(program, steps=False)
 
 
+@pytest.mark.once
 def test_two_executions_whose_messages_come_twice_late_or_never(figure):
     states = Search((writes, writes), refuses=False).run()
 
