@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -35,7 +35,7 @@ class Place:
     Example: ``for name, kind, value in place.key: digest.update(value)``
     """
 
-    __slots__ = ("__dict__", "_names", "_raw", "attributes", "scope")
+    __slots__ = ("_key", "_names", "_raw", "attributes", "scope")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Place:
     ) -> None:
         self._raw = raw  # the JSON of the item, or of its key
         self._names = names
+        self._key: tuple[tuple[str, str, bytes], ...] | None = None
         self.scope: Mapping[str, str] = scope
         self.attributes: Mapping[str, Any] | None = attributes  # of an item that is about to be stored
 
@@ -59,12 +60,18 @@ class Place:
         read = _reader((name,))
         return (_made((name,)) if read is None else read)(self._raw)[0]  # type: ignore[no-any-return] # a wire value
 
-    @cached_property
+    @property
     def key(self) -> tuple[tuple[str, str, bytes], ...]:
         """The attributes of the key, partition first: name, type (S, N or B), and the bytes of the stored value.
 
         Raises: ValidationError where the item was read without its key.
         """
+        key = self._key
+        if key is None:
+            key = self._key = self._read_key()
+        return key
+
+    def _read_key(self) -> tuple[tuple[str, str, bytes], ...]:
         if self._raw is not None:
             names = self._names
             found = (_reader(names) or _made(names))(self._raw)

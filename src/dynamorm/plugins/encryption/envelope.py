@@ -47,15 +47,16 @@ def with_key(prefix: bytes, key: Iterable[tuple[str, str, bytes]], attribute: st
 
 def key_frame(key: Iterable[tuple[str, str, bytes]]) -> bytes:
     """The part of that which is of the key."""
-    frame = b""
-    count = 0
+    frame, left = b"", 2
     for name, kind, value in key:
-        head = _heads.get((name, kind))
-        if head is None:
-            head = _heads[name, kind] = framed(name.encode(), kind.encode())
-        frame += head + len(value).to_bytes(4, "big") + value
-        count += 1
-    return frame if count == 2 else frame + _NO_SORT_KEY
+        frame += (_heads.get((name, kind)) or _head(name, kind)) + len(value).to_bytes(4, "big") + value
+        left -= 1
+    return frame + _NO_SORT_KEY if left else frame
+
+
+def _head(name: str, kind: str) -> bytes:
+    head = _heads[name, kind] = framed(name.encode(), kind.encode())
+    return head
 
 
 _NO_SORT_KEY: Final = bytes(12)
@@ -76,12 +77,27 @@ _SEAL: Final = b"dynamorm/seal-key/1"
 class BranchKey:
     """A branch key as half-finished hashes (RFC 2104), from which `expand` goes on in half the time."""
 
-    __slots__ = ("_inner", "_outer", "_sealing")
+    __slots__ = ("_committing", "_inner", "_keying", "_outer", "_sealing")
 
     def __init__(self, key: bytes) -> None:
         padded = key.ljust(64, b"\0")  # the block size of SHA-256
         self._inner = sha256(padded.translate(_IPAD))
         self._outer = sha256(padded.translate(_OPAD))
+        self._keying, self._committing = self._inner.copy(), self._inner.copy()
+        self._keying.update(_KEY)
+        self._committing.update(_COMMIT)
+
+    def of_value(self, salt: bytes) -> tuple[bytes, bytes]:
+        """The two keys of a value with this salt: that of the cipher, and that of the commitment."""
+        end = salt + b"\x01"
+        inner, outer = self._keying.copy(), self._outer.copy()
+        inner.update(end)
+        outer.update(inner.digest())
+        key = outer.digest()
+        inner, outer = self._committing.copy(), self._outer.copy()
+        inner.update(end)
+        outer.update(inner.digest())
+        return key, outer.digest()
 
     def expand(self, info: bytes) -> bytes:
         """As HMAC-SHA256 of ``info``: HKDF-Expand of an info with the byte 1 behind it."""
@@ -103,6 +119,13 @@ class BranchKey:
 
 _IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+_INNER: Final = b"\x36" * 32
+_OUTER: Final = b"\x5c" * 32
+
+
+def hmac_of(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) under a key of 32 bytes, in two thirds of the time that `hmac.digest` takes for as few bytes as these."""
+    return sha256(key.translate(_OPAD) + _OUTER + sha256(key.translate(_IPAD) + _INNER + data).digest()).digest()
 
 
 class Envelopes:
@@ -143,24 +166,22 @@ class Envelopes:
         drawn = os.urandom(28)
         salt, nonce = salt or drawn[:16], nonce or drawn[16:]
         head = MAGIC + version + salt + nonce
-        commitment = hmac_digest(branch.expand(_COMMIT + salt + b"\x01"), head + place, "sha256")
-        sealed: bytes = self.cipher(branch.expand(_KEY + salt + b"\x01")).encrypt(
-            nonce, plain, head + commitment + place
-        )
-        return head + commitment + sealed
+        key, committing = branch.of_value(salt)
+        head_and_commitment = head + hmac_of(committing, head + place)
+        sealed: bytes = self.cipher(key).encrypt(nonce, plain, head_and_commitment + place)
+        return head_and_commitment + sealed
 
     def open(self, branch: BranchKey | bytes, place: bytes, envelope: bytes) -> bytes:
         """The value of an envelope. Raises: TamperedCiphertext."""
         if isinstance(branch, bytes):
             branch = BranchKey(branch)
-        head, commitment = envelope[:HEAD], envelope[HEAD : HEAD + 32]
-        if len(envelope) > OVERHEAD and head[:4] == MAGIC:
-            salt = head[20:36]
-            expected = hmac_digest(branch.expand(_COMMIT + salt + b"\x01"), head + place, "sha256")
-            if compare_digest(expected, commitment):
+        if len(envelope) > OVERHEAD and envelope[:4] == MAGIC:
+            key, committing = branch.of_value(envelope[20:36])
+            expected = hmac_of(committing, envelope[:HEAD] + place)
+            if compare_digest(expected, envelope[HEAD : HEAD + 32]):
                 try:
-                    opened: bytes = self.cipher(branch.expand(_KEY + salt + b"\x01")).decrypt(
-                        head[36:], envelope[HEAD + 32 :], head + commitment + place
+                    opened: bytes = self.cipher(key).decrypt(
+                        envelope[36:HEAD], envelope[HEAD + 32 :], envelope[: HEAD + 32] + place
                     )
                 except self.wrong:
                     pass
