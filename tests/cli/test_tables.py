@@ -41,6 +41,12 @@ def test_a_plan_tells_its_steps_as_json(run, db):
     assert (step["call"], step["step"]) == ("CreateTable", "create table")
 
 
+def test_tables_are_exported(run, refused):
+    assert "AWS::DynamoDB::Table" in run("tables", "export", f"{HERE}:Order").out
+    assert "aws_dynamodb_table" in run("tables", "export", HERE, "--format", "terraform").out
+    assert "neither" in refused(2, "tables", "export", HERE, "--format", "json-schema")
+
+
 def test_what_is_not_there_is_told(refused, db):
     assert "does not exist" in refused(3, "tables", "describe", "nowhere")
     assert "no module 'nowhere'" in refused(2, "tables", "plan", "nowhere")

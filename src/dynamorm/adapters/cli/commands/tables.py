@@ -12,6 +12,7 @@ from dynamorm.features.tables import look
 from ..command import command
 from ..ends import Code, Stop
 from ..settings import Settings, models_of
+from .models import export as export_models
 
 MODELS = Annotated[
     list[str],
@@ -22,13 +23,14 @@ DELETE = Annotated[bool, typer.Option("--allow-delete", help="plan to delete ind
 
 def add(app: typer.Typer) -> None:
     """Add the commands."""
-    tables = typer.Typer(help="Tables: list, describe, plan, apply, check.", rich_markup_mode=None)
+    tables = typer.Typer(help="Tables: list, describe, plan, apply, check, export.", rich_markup_mode=None)
     app.add_typer(tables, name="tables")
     command(tables, "list")(list_names)
     command(tables, "describe")(describe)
     command(tables, "plan")(plan)
     command(tables, "apply")(apply)
     command(tables, "check")(check)
+    command(tables, "export")(export)
 
 
 def list_names(settings: Settings) -> None:
@@ -133,3 +135,15 @@ def check(settings: Settings, *, models: MODELS) -> None:
         else:
             settings.out.line(note)
     settings.out.note("the tables fit the models")
+
+
+def export(
+    settings: Settings,
+    *,
+    models: MODELS,
+    format: Annotated[str, typer.Option("--format", metavar="cloudformation|terraform")] = "cloudformation",
+) -> None:
+    """Write the tables of models for CloudFormation or Terraform to stdout."""
+    if format not in {"cloudformation", "terraform"}:
+        raise Stop(Code.USAGE, f"--format {format[:40]!r} is neither cloudformation nor terraform")
+    export_models(settings, models=models, format=format)
