@@ -7,6 +7,7 @@ change nothing may as well arrive later, so only its answer is of interest. What
 flow from the beginning with what it has been told.
 """
 
+from functools import cache
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -33,17 +34,25 @@ REFUSED = "refused"
 """What an execution is told besides answers: none came; the writes were refused by a condition of their own."""
 
 
-class Told(NamedTuple):
-    applied: bool
-    item: tuple | None
-    date: int
+class Told:
+    """An answer. Equal ones are one object, so that a state is known again without a look into them."""
+
+    def __init__(self, applied, item, date):
+        self.applied = applied
+        self.item = item
+        self.date = date
 
 
-class Ask(NamedTuple):
-    """A request: ``is_commit`` carries the writes of the operation."""
+class Ask:
+    """A request: ``is_commit`` carries the writes of the operation. Equal ones are one object, too."""
 
-    change: tuple
-    is_commit: bool
+    def __init__(self, change, is_commit):
+        self.change = change
+        self.is_commit = is_commit
+
+
+told_of = cache(Told)
+ask_of = cache(Ask)
 
 
 class Done(NamedTuple):
@@ -91,7 +100,9 @@ class Asking:
         return self.ask(change, is_commit=True)
 
     def ask(self, change, *, is_commit):
-        told = yield Ask((change.verb, change.expect, tuple((n, frozen(v)) for n, v in change.sets.items())), is_commit)
+        told = yield ask_of(
+            (change.verb, change.expect, tuple((n, frozen(v)) for n, v in change.sets.items())), is_commit
+        )
         if told == LOST:
             raise OutcomeUnknown("lost")
         if told == REFUSED:
@@ -292,7 +303,7 @@ class Search:
             yield after  # its answer is lost
         if waits:
             for date in self.dates[:1] if applied or ask.change[0] == "get" else self.dates:
-                yield self._told(after, number, Told(applied, None if applied else item, date))
+                yield self._told(after, number, told_of(applied, None if applied else item, date))
 
     def _told(self, state, number, what):
         return self._going_on(state._replace(said=put(state.said, number, (*state.said[number], what))), number)
@@ -314,6 +325,7 @@ class Search:
         return "it has failed, and was done" if "failed" in state.words and state.commits else None
 
 
+@cache
 def applying(item, change):
     """What the table does with a change: whether it holds, and what is stored then."""
     verb, expect, sets = change
