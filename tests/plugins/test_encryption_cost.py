@@ -7,7 +7,7 @@ from dynamorm.codec.placing import Place
 from dynamorm.models.schema.schema import SCHEMAS
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.envelope import BranchKey
-from dynamorm.plugins.encryption.keys import Opened
+from dynamorm.plugins.encryption.needs import Opened
 
 from .encryption_kit import PAN, Card, Provider
 

@@ -13,7 +13,7 @@ from dynamorm.errors import DuplicateKey, ModelError, ValidationError
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.blind import BlindIndex
 from dynamorm.plugins.encryption.envelope import BranchKey, framed
-from dynamorm.plugins.encryption.keys import Opened
+from dynamorm.plugins.encryption.needs import Opened
 
 from .encryption_kit import PAN
 

@@ -17,7 +17,7 @@ from .options import Encrypted
 from .values import bytes_to_seal
 
 if TYPE_CHECKING:
-    from .keys import Opened
+    from .needs import Opened
 
 FORMAT: Final = b"dynamorm/bidx/1"
 

@@ -13,7 +13,8 @@ from dynamorm.plugin import NotReady, PlacedField, Unread
 
 from .blind import BlindIndex
 from .envelope import MAGIC, Envelopes, framed, key_frame, place_bytes, tampered, version_of
-from .keys import Keys, Need, Opened
+from .keys import Keys
+from .needs import Need, Opened
 from .options import SEALED, Encrypted
 from .records import Home, Ring
 from .undecryptable import Undecryptable

@@ -26,14 +26,15 @@ from dynamorm.errors import KeyDisabled, KeyUnavailable, TamperedCiphertext
 from dynamorm.plugin import NotReady, PlacedItem
 
 from .envelope import framed, key_frame, tampered
-from .keys import Need
+from .needs import Need
 from .values import bytes_of, is_envelope, to_bytes
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
 
     from .fields import EncryptedField
-    from .keys import Keys, Opened
+    from .keys import Keys
+    from .needs import Opened
     from .records import Ring
 
 MARK: Final = b"\xd8\x01"
