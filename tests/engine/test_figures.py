@@ -1,5 +1,9 @@
 """What the engine takes of the processor stays within its bounds, at many items too."""
 
+import json
+import random
+import time
+
 import pytest
 
 from benchmarks.engine_cpu import BOUNDS, figures, filled
@@ -15,3 +19,27 @@ def test_the_engine_takes_no_more_than_its_bounds(items, figure):
         found = figures(engine, items)
     figure(f"engine, {items:,} items: " + ", ".join(f"{name} {value:.1f} µs" for name, value in found.items()))
     assert all(found[name] <= bound for name, bound in BOUNDS.items()), found
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["changed", "new", "deleted"])
+def test_going_back_by_a_thousand_writes_takes_less_than_two_milliseconds(kind, figure):
+    rng, took = random.Random(4), []
+    with Engine() as engine:
+        filled(engine, 100_000)
+        start = engine.snapshot()
+        for _ in range(10):
+            for _ in range(1000):
+                number = rng.randrange(100_000)
+                key = {
+                    "pk": {"S": f"k{number // 100}"},
+                    "sk": {"N": str(number % 100 + (1000 if kind == "new" else 0))},
+                }
+                operation, member = ("DeleteItem", "Key") if kind == "deleted" else ("PutItem", "Item")
+                assert engine.handle(operation, json.dumps({"TableName": "payments", member: key}).encode())[0] == 200
+            begun = time.process_time()
+            engine.restore(start)
+            took.append(time.process_time() - begun)
+    figure(f"1,000 writes ({kind}) are undone in {min(took) * 1e3:.2f} ms")
+    assert min(took) < 0.002
