@@ -75,7 +75,7 @@ class FileStore(Store):
 
     def __init__(self, path: str | os.PathLike[str] | None = None, durability: str = "process") -> None:
         self._lock: int | None = None
-        self.path = None if path is None else os.fspath(path)
+        self.path: str | None = None if path is None else os.fspath(path)
         if self.path is not None:
             if Path(self.path).is_dir():
                 raise ConfigError(
