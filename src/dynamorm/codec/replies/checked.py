@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET as U
@@ -136,11 +135,23 @@ class CheckedReading:
         self._plain = plain
         self._codec = codec
         self._looks = looks
-        self.item: Callable[[bytes], Any] = partial(plain.item_of, None, keeps=self.keeps, looks=looks)
+        # These are quicker than a `partial` with keywords, which makes a dict for each call.
+        keeps, item_of, page = self.keeps, plain.item_of, plain.page
+
+        def item(body: bytes) -> Any:
+            return item_of(None, body, keeps, looks)
+
+        def kept_item_of(key: bytes | None, body: bytes) -> Any:
+            return item_of(key, body, keeps, looks)
+
+        def kept_page(body: bytes, *, lenient: bool = False) -> PageParts:
+            return page(body, lenient=lenient, keeps=keeps, looks=looks)
+
+        self.item: Callable[[bytes], Any] = item
         """See `Reading.item`."""
-        self.item_of: Callable[[bytes | None, bytes], Any] = partial(plain.item_of, keeps=self.keeps, looks=looks)
+        self.item_of: Callable[[bytes | None, bytes], Any] = kept_item_of
         """See `Reading.item_of`."""
-        self.page: Callable[..., PageParts] = partial(plain.page, keeps=self.keeps, looks=looks)
+        self.page: Callable[..., PageParts] = kept_page
         """See `Reading.page`; besides, which of the items of the reply were kept, by their numbers, unless all are."""
 
     def __getattr__(self, name: str) -> Any:
