@@ -188,7 +188,7 @@ def key_part(name: str, wire: Mapping[str, Any]) -> tuple[str, str, bytes]:
 
     Example: ``key_part("n", {"N": "1E+2"}) == ("n", "N", b"100")``
     """
-    text = wire.get("S")
+    text: Any = wire.get("S")
     if text.__class__ is str:  # first, for most are texts
         return name, "S", text.encode()
     ((tag, value),) = wire.items()
