@@ -179,15 +179,18 @@ def test_with_if_absent_nothing_is_replaced_and_its_own_items_count_as_done(run,
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_export_that_is_killed_goes_on(process, run, source, stored, tmp_path, name):
-    """Killed while its parts are written, and again later: the file is whole, once."""
+    """Killed when a part of it counts, and once more while it goes on: the file is whole, once."""
     fill(source, 1200, size=200)
     arguments = ("export", "source", "items.out", "--format", name, "--segments", 3)
-    for items in (1, 600):
-        child = process(*arguments, "--rate", 400)
-        wait_for(lambda items=items: done(tmp_path / "items.out.parts") >= items, child)
-        child.kill()
-        child.wait(60)
-        assert not (tmp_path / "items.out").exists()
+    first = process(*arguments, "--rate", 120)  # ten seconds, of which a part takes five
+    wait_for(lambda: done(tmp_path / "items.out.parts") > 0, first)
+    first.kill()
+    first.wait(60)
+    second = process(*arguments, "--rate", 120)
+    assert b"going on behind" in second.stderr.readline()
+    second.kill()
+    second.wait(60)
+    assert not (tmp_path / "items.out").exists()
     ran = run(*arguments, "--json")
     assert ran.code == 0, ran
     assert re.search(r"going on behind [\d,]+ items", ran.err)
@@ -252,7 +255,7 @@ def test_a_run_with_other_arguments_is_refused(process, run, refused, source, tm
 
 def test_a_part_that_was_changed_is_found(process, run, source, tmp_path):
     fill(source, 800, size=200)
-    child = process("export", "source", "items.jsonl", "--segments", 2, "--rate", 300)
+    child = process("export", "source", "items.jsonl", "--segments", 2, "--rate", 80)
     folder = tmp_path / "items.jsonl.parts"
     wait_for(lambda: done(folder) > 0, child)
     child.kill()
