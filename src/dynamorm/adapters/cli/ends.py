@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from dynamorm.errors import (
     AccessDenied,
@@ -43,6 +43,9 @@ class Stop(Exception):
         super().__init__(message)
         self.code: Code = code
         self.message: str = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.message), self.__dict__
 
 
 _REMEDIES: Final[tuple[tuple[type[Exception], Code, str], ...]] = (

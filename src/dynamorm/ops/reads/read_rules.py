@@ -262,6 +262,8 @@ class ReadRules:
         given_back: list[StoredItem] = []
         for source, wire in items_in(read_object(body)):
             cls = self._class_of(wire)
+            if not any(overrides(rule, "prepare") for rule, _ in self._rules(cls)):
+                continue
             item = StoredItem(cls, dumps(wire))
             if source == "Attributes" and not self._is_hidden(item):
                 given_back.append(item)
