@@ -11,7 +11,7 @@ import json
 import os
 from typing import Any, Final
 
-from dynamorm import DB, Outcome, Presets, deadline
+from dynamorm import DB, Outcome, Presets, TransactionCancelled, deadline
 from dynamorm.errors import DynamORMError, InvalidSignature, MissingItem, ValidationError
 from dynamorm.payments import verify_webhook, webhook_handler
 from dynamorm.streams import ChangeKind, process
@@ -63,12 +63,18 @@ def webhook(event: dict[str, Any], context: Any) -> dict[str, Any]:
             return _answer(200, _take({"webhook": id, "told": told}))
     except ValidationError as error:
         return _answer(422, {"error": f"{error.field or 'the event'} is not as it should be"})
-    except MissingItem:
-        return _answer(409, {"error": "there is no such payment"})
     except DynamORMError as error:
+        if _is_missing(error):
+            return _answer(409, {"error": "there is no such payment"})
         if not error.retryable and error.outcome is not Outcome.UNKNOWN:
             raise  # such as a table that is not there: for whoever runs this, not for the sender
         return _answer(503, {"error": "send it again"})
+
+
+def _is_missing(error: DynamORMError) -> bool:
+    """Whether a transaction was refused because it changes what is not there."""
+    reasons = error.reasons if isinstance(error, TransactionCancelled) else ()
+    return any(reason is not None and isinstance(reason.error, MissingItem) for reason in reasons)
 
 
 def _understood(raw: bytes) -> dict[str, Any]:
