@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_package_alone(built: Path) -> None:
     (information,) = {path.parts[0] for path in paths} - {"dynamorm"}
     assert information.endswith(".dist-info")
     inside = [path for path in paths if path.parts[0] == "dynamorm"]
-    assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json", ".css", ".js"}
+    assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json", ".css", ".js", ".txt"}
     assert sorted(str(path) for path in inside if path.suffix in {".json", ".css", ".js"}) == [
         "dynamorm/engine/shapes/shapes.json",
         "dynamorm/plugins/cost/prices.json",

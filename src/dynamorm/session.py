@@ -33,7 +33,7 @@ from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
 from .wire.endpoint import Endpoint
 from .wire.retry import RetryPolicy, bucket_for
-from .wire.sigv4 import STREAMS_TARGET_PREFIX, TARGET_PREFIX, Signer, Unsigned
+from .wire.sigv4 import STREAMS_TARGET_PREFIX, TARGET_PREFIX, Named, Signer, Unsigned
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -458,9 +458,11 @@ def _streams_channel(channel: Channel, config: Config, endpoint: Endpoint) -> Ch
 
 def _signer(config: Config, host: str, target_prefix: str) -> Any:
     """What writes the requests. An engine in this process looks at no signature: see docs/decisions/0016-a-request-without-a-connection.md."""
-    if config.sign_requests and config.engine is None:
-        return Signer(config.resolve_region(), host, target_prefix=target_prefix)
-    return Unsigned(host, target_prefix=target_prefix)
+    if not config.sign_requests:
+        return Unsigned(host, target_prefix=target_prefix)
+    if config.engine is not None and Endpoint.parse(config.engine.address).host_header == host:
+        return Named(host, target_prefix=target_prefix)
+    return Signer(config.resolve_region(), host, target_prefix=target_prefix)
 
 
 def _channel(config: Config, endpoint: Endpoint, clock: Clock) -> Channel:

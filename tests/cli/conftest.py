@@ -69,6 +69,7 @@ def tables(db):
 def run(prefix, capsys, tmp_path, monkeypatch):
     """Runs a command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a command finds what stands in its folder
 
     def run(*arguments: Any) -> Ran:
         capsys.readouterr()

@@ -228,10 +228,16 @@ def test_it_needs_no_starlette_to_look(served):
     assert "Last operations" in ran.stdout
 
 
-@pytest.mark.parametrize(("arguments", "status"), [([], 2), (["nothing"], 2), (["--help"], 0)])
+@pytest.mark.parametrize(("arguments", "status"), [([], 2), (["--help"], 0)])
 def test_the_commands_are_told(capsys, arguments, status):
     assert dynamorm.__main__.main(arguments) == status
-    assert "{dashboard,license,top}" in capsys.readouterr().err
+    told = "".join(capsys.readouterr())
+    assert all(f"  {name} " in told for name in ("dashboard", "license", "top"))
+
+
+def test_a_command_that_is_not_there_is_told(capsys):
+    assert dynamorm.__main__.main(["nothing"]) == 2
+    assert "No such command 'nothing'" in capsys.readouterr().err
 
 
 @pytest.mark.engine

@@ -161,13 +161,30 @@ class Unsigned:
 
     def request(self, target: str, body: bytes, credentials: Credentials | None = None, now: float = 0.0) -> bytes:  # noqa: ARG002  (as `Signer`)
         """The whole request. ``credentials`` and ``now`` are accepted so that it can stand in for a `Signer`."""
-        head = self._heads.get(target)
-        if head is None:
-            _check_token("operation", target)
-            head = self._heads[target] = _common_head(self._host, self._prefix, target, self._content_type).encode(
-                "ascii"
-            )
+        head = self._heads.get(target) or self._head(target)
         return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    def _head(self, target: str) -> bytes:
+        _check_token("operation", target)
+        head = _common_head(self._host, self._prefix, target, self._content_type).encode("ascii")
+        return self._heads.setdefault(target, head)
+
+
+class Named(Unsigned):
+    """Writes requests that say whose they are, and have no signature: for an engine in this process.
+
+    Example: ``Named("127.0.0.1:8000").request("GetItem", body, credentials)``
+    """
+
+    __slots__ = ()
+
+    def request(self, target: str, body: bytes, credentials: Credentials | None = None, now: float = 0.0) -> bytes:  # noqa: ARG002  (as `Signer`)
+        """The whole request. ``now`` is accepted so that it can stand in for a `Signer`."""
+        if credentials is None:
+            return super().request(target, body)
+        head = self._heads.get(target) or self._head(target)
+        key = credentials.key_id.encode()
+        return b"%bAuthorization: Credential=%b/\r\nContent-Length: %d\r\n\r\n%b" % (head, key, len(body), body)
 
 
 def _common_head(host: str, prefix: str, target: str, content_type: str) -> str:
