@@ -185,7 +185,7 @@ def test_a_dask_cluster_of_two_workers_of_which_one_is_killed(config, tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=None, silence_logs=50
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
