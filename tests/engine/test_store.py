@@ -92,7 +92,7 @@ def test_a_snapshot_that_nobody_holds_costs_nothing(engine, ask):
     ask.CreateTable(**table("items", "id"))
     engine.snapshot()
     put(ask, "a")
-    assert engine._store._versions.last() is None
+    assert engine._store.versions.last() is None
 
 
 def test_the_cost_of_a_restore_goes_by_what_was_written(engine, ask):

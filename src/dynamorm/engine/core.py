@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, json
@@ -21,6 +21,8 @@ CATALOG: Final = 1
 TOKENS: Final = 2
 RECORDS: Final = 3
 """The maps that are not of one table: the tables, the tokens of transactions, the records of streams."""
+
+_OF_NO_TABLE: Final = frozenset((CATALOG, TOKENS, RECORDS))
 
 TRIMMED: Final = b"\0trimmed"
 """Where, among the tokens, is written which records of streams were taken away: no token begins so."""
@@ -61,8 +63,6 @@ class Core:
         self.sequence = max((_sequence(key) for key, _, _ in self.records.range(b"", b"\xff" * 40)), default=0)
         """The number of the last record of any stream; it never goes back."""
         self.records_kept = self.records.counted()[0]
-        self.orphans: set[int] = set()
-        """Maps of tables that are gone, which a snapshot may still hold."""
         row = self.tokens.get(TRIMMED)
         self.trimmed = 0 if row is None else int(row[1])
         """The number of the last record that was taken away."""
@@ -122,11 +122,11 @@ class Core:
         """The names of all tables, in order."""
         return [key.decode() for key, _, _ in self.catalog.range(b"", b"\xff")]
 
-    def keep(self, record: dict[str, Any]) -> Table:
-        """Store what is known of a table, and return it anew."""
+    def keep(self, record: dict[str, Any], changes: Sequence[Change] = ()) -> Table:
+        """Store what is known of a table, together with other changes, and return it anew."""
         name = record["definition"]["TableName"]
-        self.store.apply([self.catalog_change(name, record)])
-        self._tables.pop(name, None)
+        self._tables.pop(name, None)  # before: who is interrupted behind the change reads it anew
+        self.store.apply([*changes, self.catalog_change(name, record)])
         return self.table(name)
 
     def catalog_change(self, name: str, record: dict[str, Any] | None) -> Change:
@@ -135,9 +135,14 @@ class Core:
         return (self.catalog, key, self.catalog.get(key), None if record is None else (0, json.encode(record)))
 
     def clear_orphans(self) -> None:
-        """Give back the room of tables that are gone, where no snapshot may still need it."""
-        if self.orphans and self.store.drop(self.orphans):
-            self.orphans = set()
+        """Give back the room of tables and indexes that are gone, unless a snapshot may still need it.
+
+        Which they are is read from the catalog each time: a restore may have brought them back.
+        """
+        if not self.store.held:
+            records = (json.decode(data) for _, _, data in self.catalog.range(b"", b"\xff"))
+            named = {number for one in records for number in (one["map"], *one["index_maps"].values())}
+            self.store.drop(self.store.numbers - named - _OF_NO_TABLE)
 
     def forget(self, name: str | None = None) -> None:
         """Read a table, or every one, anew from the catalog."""

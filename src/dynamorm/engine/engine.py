@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from secrets import token_hex
 from types import TracebackType
@@ -25,8 +25,8 @@ from dynamorm.engine.shapes.requests import known, reader
 from dynamorm.engine.shapes.strict import refuse_duplicates
 from dynamorm.engine.store.file import FileStore
 from dynamorm.engine.store.memory import MemoryStore
-from dynamorm.engine.store.undo import Version
-from dynamorm.errors import ConfigError
+from dynamorm.engine.store.undo import Version, Versions
+from dynamorm.errors import ConfigError, InvalidUse
 
 if TYPE_CHECKING:
     from dynamorm.engine.http.server import Server
@@ -61,10 +61,11 @@ class Snapshot:
     Example: ``start = engine.snapshot(); ...; engine.restore(start)``
     """
 
-    __slots__ = ("_version",)
+    __slots__ = ("_of", "_version")
 
-    def __init__(self, version: Version) -> None:
+    def __init__(self, version: Version, of: Versions) -> None:
         self._version = version
+        self._of = of
 
     def __repr__(self) -> str:
         return "<Snapshot of an Engine>"
@@ -121,7 +122,7 @@ class Engine:
             region=region,
             account=account,
         )
-        self._lock = threading.RLock()
+        self._new_lock()
         self._closed = False
         self._servers: set[Server] = set()
         self.trouble: Faulty | None = None
@@ -176,7 +177,8 @@ class Engine:
         ``strict``: members that come twice are refused too, as they are by the service; the library sends none. ``access_key`` is
         that of who asks. Faults are not met here: see `faults`.
 
-        Raises: ConfigError once the engine is closed.
+        Raises: ConfigError once the engine is closed. InvalidUse where this thread is in the middle of another request: a handler
+        of a signal, or a finalizer.
 
         Example: ``engine.handle("GetItem", b'{"TableName": "t", "Key": {"id": {"S": "1"}}}')``
         """
@@ -192,6 +194,8 @@ class Engine:
             request = reader(operation)(body)
             if not LEGACY.isdisjoint(request):
                 modern(request)
+            if self._is_mine():
+                raise _again()
             with self._lock:
                 if self._closed:
                     raise ConfigError("this engine was closed")
@@ -211,7 +215,8 @@ class Engine:
         if target and not target.startswith(TARGET):
             raise _unknown(target)
         answered: tuple[int, bytes]
-        with self._lock:
+        with self._alone():
+            self._check_open()
             if target:
                 operation = target.removeprefix(TARGET)
                 answered = _service("service").answered(self._core, operation, body, strict=strict)
@@ -227,7 +232,8 @@ class Engine:
 
         Example: ``engine.denial("GetItem", body, credentials.access_key) or engine.handle("GetItem", body)``
         """
-        with self._lock:
+        with self._alone():
+            self._check_open()
             found: tuple[int, bytes] | None = import_module("dynamorm.engine.access.session").denial(
                 self._core, target, body, access_key
             )
@@ -238,7 +244,8 @@ class Engine:
 
         Example: ``engine.session_of(credentials.access_key)``
         """
-        with self._lock:
+        with self._alone():
+            self._check_open()
             found: Mapping[str, Any] | None = _service("sts").session_of(self._core, access_key)
         return found
 
@@ -259,8 +266,7 @@ class Engine:
 
         Example: ``with engine.serve() as server: boto3.client("dynamodb", endpoint_url=server.endpoint, ...)``
         """
-        if self._closed:
-            raise ConfigError("this engine was closed")
+        self._check_open()
         make = import_module("dynamorm.engine.http.server").Server
         served: Server = make(self, port, host, verify=verify, keys=keys, ended=self._servers.discard)
         self._servers.add(served)
@@ -271,24 +277,35 @@ class Engine:
 
         Example: ``start = engine.snapshot()``
         """
-        with self._lock:
-            return Snapshot(self._store.snapshot())
+        with self._alone():
+            self._check_open()
+            return Snapshot(self._store.snapshot(), self._store.versions)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make everything as it was: tables, items, streams. The cost goes by what differs. A snapshot may be restored again.
 
+        Raises: ConfigError for a snapshot of another engine; nothing is changed.
+
         Example: ``engine.restore(start)``
         """
-        with self._lock:
-            self._store.restore(snapshot._version)  # noqa: SLF001 - a snapshot is nothing else
-            self._core.refresh()
+        with self._alone():
+            self._check_open()
+            if snapshot._of is not self._store.versions:  # noqa: SLF001 - a snapshot is nothing else
+                raise ConfigError("this snapshot is of another engine: restore it into the one that it was taken of")
+            try:
+                self._store.restore(snapshot._version)  # noqa: SLF001 - as above
+                self._core.refresh()
+            except BaseException:  # a handler of signals may raise anywhere
+                self._core.refresh()
+                raise
 
     def expire_now(self) -> int:
         """Delete every item whose time has come, as DynamoDB does within days. Returns how many there were.
 
         Example: ``engine.expire_now()``
         """
-        with self._lock:
+        with self._alone():
+            self._check_open()
             return expire(self._core)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -296,7 +313,8 @@ class Engine:
 
         Example: ``engine.save("dev.db")``
         """
-        with self._lock:
+        with self._alone():
+            self._check_open()
             self._store.save(path)
 
     def close(self) -> None:
@@ -306,17 +324,31 @@ class Engine:
         """
         for server in tuple(self._servers):
             server.stop()
-        with self._lock:
+        with self._alone():
             if not self._closed:
                 self._closed = True
                 self._store.close()
+
+    def _alone(self) -> Any:
+        """The lock. Raises: InvalidUse where this thread has it already."""
+        if self._is_mine():
+            raise _again()
+        return self._lock
+
+    def _new_lock(self) -> None:
+        self._lock: Any = threading.RLock()
+        self._is_mine: Callable[[], bool] = self._lock._is_owned  # noqa: SLF001 - `threading.Condition` asks it, too
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigError("this engine was closed")
 
     def forked(self) -> None:
         """Begin again in a child process: memory was copied with it, a file is the parent's.
 
         Example: none is needed, for every fork calls it.
         """
-        self._lock = threading.RLock()
+        self._new_lock()
         self._servers = set()  # their threads are the parent's
         self._closed = self._closed or self._store.path is not None
 
@@ -327,6 +359,13 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _again() -> InvalidUse:
+    return InvalidUse(
+        "this engine is in the middle of a request of the same thread: a handler of a signal, or a finalizer,"
+        " leaves the work to another thread, or to a later moment"
+    )
 
 
 def _service(name: str) -> Any:

@@ -139,7 +139,7 @@ class FileStore(Store):
 
     def forget(self, number: int) -> None:
         """Give back the room of a map."""
-        self._connection.execute(f"DROP TABLE m{number}")
+        self._connection.execute(f"DROP TABLE IF EXISTS m{number}")
         self._maps.pop(number, None)
 
     def make(self, changes: Sequence[Change]) -> None:

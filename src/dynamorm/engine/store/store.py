@@ -49,7 +49,7 @@ class Store:
         self.path = path
         self.numbers = set(numbers)
         self._next = max(self.numbers, default=0) + 1
-        self._versions = Versions()
+        self.versions = Versions()
         self.watch: Callable[[Sequence[Change]], None] | None = None
         """Is told of changes that were made."""
 
@@ -84,18 +84,20 @@ class Store:
         """Close the file, or give back the room."""
         raise NotImplementedError
 
-    def drop(self, numbers: set[int]) -> bool:
-        """Forget maps, and say so; not where a version may still have them."""
-        if self._versions.last() is not None:
-            return False
-        for number in numbers & self.numbers:
+    @property
+    def held(self) -> bool:
+        """Whether anybody holds a version, which may have maps that the present has not."""
+        return self.versions.last() is not None
+
+    def drop(self, numbers: set[int]) -> None:
+        """Forget maps. The caller has seen that no version is `held`."""
+        for number in numbers:
             self.forget(number)
             self.numbers.discard(number)
-        return True
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make changes: all of them, or none where it fails."""
-        last = self._versions.last()
+        last = self.versions.last()
         if last is not None:
             rows = last.rows
             for of, key, old, _ in changes:
@@ -106,8 +108,8 @@ class Store:
 
     def snapshot(self) -> Version:
         """The present as a version: nothing is copied."""
-        return self._versions.take()
+        return self.versions.take()
 
     def restore(self, version: Version) -> None:
         """Make the present what a version is; the cost goes by what differs."""
-        self._versions.back(version, self.swap)
+        self.versions.back(version, self.swap)

@@ -95,9 +95,8 @@ def delete_table(core: Core, request: dict[str, Any]) -> bytes:
         )
     found = description(core, table)
     found["TableStatus"] = "DELETING"
+    core.forget(table.name)  # before: who is interrupted behind the change finds none
     core.store.apply([core.catalog_change(table.name, None)])
-    core.forget(table.name)
-    core.orphans |= {table.record["map"], *table.record["index_maps"].values()}
     core.clear_orphans()
     return encode({"TableDescription": found})
 

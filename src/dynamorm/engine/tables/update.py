@@ -9,7 +9,6 @@ import copy
 from typing import Any
 
 from dynamorm.engine.answers import encode, read_item
-from dynamorm.engine.catalog.index import Index
 from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.core import Core, checked_name
 from dynamorm.engine.refusal import Refusal, invalid, not_found, wrong_parameter
@@ -47,9 +46,9 @@ def update_table(core: Core, request: dict[str, Any]) -> bytes:
     _billing(core, request, record)
     _stream(core, table, request, record)
     fresh = _indexes(core, request, record)
-    changed = core.keep(record)
     for name in fresh:
-        fill(core, changed, changed.indexes[name])
+        record["index_maps"][name] = core.store.map().number
+    changed = core.keep(record, _entries(core, record, fresh) if fresh else ())
     found = description(core, changed)
     found["TableStatus"] = "UPDATING"
     for one in found.get("GlobalSecondaryIndexes", ()):
@@ -123,7 +122,7 @@ def _indexes(core: Core, request: dict[str, Any], record: dict[str, Any]) -> lis
         if one.get("Create") is not None:
             fresh.append(_create(core, one["Create"], record, types))
         elif one.get("Delete") is not None:
-            _delete(core, one["Delete"]["IndexName"], record)
+            _delete(one["Delete"]["IndexName"], record)
         elif one.get("Update") is not None:
             _update(one["Update"], record)
     used = {key["AttributeName"] for schema in _schemas(definition) for key in schema}
@@ -151,19 +150,18 @@ def _create(core: Core, wanted: dict[str, Any], record: dict[str, Any], types: d
     check_projection(wanted)
     check_throughput(wanted, provisioned=record["mode"] == "PROVISIONED", of=f"index: {name}")
     indexes.append(wanted)
-    record["index_maps"][name] = core.store.map().number
     if core.settings.creating:
         record["index_ready"][name] = core.now() + core.settings.creating
     return name
 
 
-def _delete(core: Core, name: str, record: dict[str, Any]) -> None:
+def _delete(name: str, record: dict[str, Any]) -> None:
     definition = record["definition"]
     left = [one for one in definition.get("GlobalSecondaryIndexes") or () if one["IndexName"] != name]
     if len(left) == len(definition.get("GlobalSecondaryIndexes") or ()):
         raise not_found(f"Requested resource not found: no such index: {name}")
     definition["GlobalSecondaryIndexes"] = left
-    core.orphans.add(record["index_maps"].pop(name))
+    record["index_maps"].pop(name)
     record["index_ready"].pop(name, None)
 
 
@@ -177,13 +175,11 @@ def _update(wanted: dict[str, Any], record: dict[str, Any]) -> None:
     raise not_found(f"Requested resource not found: no such index: {wanted['IndexName']}")
 
 
-def fill(core: Core, table: Table, index: Index) -> None:
-    """Put what a table holds into a new index."""
+def _entries(core: Core, record: dict[str, Any], names: list[str]) -> list[Change]:
+    """The changes that put what a table holds into its new indexes."""
+    table = Table(record, core.store, core.prefix)
     changes: list[Change] = []
-    for key, size, data in list(table.items.range(b"", b"\xff" * 4096)):
-        index.write(None, read_item(data), key, (0, size), changes)
-        if len(changes) >= 1000:
-            core.store.apply(changes)
-            changes = []
-    if changes:
-        core.store.apply(changes)
+    for index in (table.indexes[name] for name in names):
+        for key, size, data in table.items.range(b"", b"\xff" * 4096):
+            index.write(None, read_item(data), key, (0, size), changes)
+    return changes
