@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from secrets import token_hex
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakValueDictionary
 
@@ -17,6 +18,7 @@ from dynamorm.engine.dispatch import DYNAMODB, STREAMS, TARGETS
 from dynamorm.engine.expiry import Sweeper, expire
 from dynamorm.engine.faults import Faults
 from dynamorm.engine.faulty import Faulty
+from dynamorm.engine.forks import Forks
 from dynamorm.engine.items.throughput import Meter
 from dynamorm.engine.kms import TARGET
 from dynamorm.engine.refusal import Refusal
@@ -38,9 +40,16 @@ _THROUGHPUTS: Final = ("off", "enforced")
 _engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
 
 
+def _known_engines() -> list[Engine]:
+    return [engine for one in _engines.valuerefs() if (engine := one()) is not None]
+
+
 def _after_fork() -> None:
-    for engine in list(_engines.values()):
+    for engine in _known_engines():
         engine.forked()
+
+
+_forks: Final = Forks(lambda: [engine._lock for engine in _known_engines() if engine._store.path is None])  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -129,7 +138,7 @@ class Engine:
         """What becomes of requests that meet faults; None until `faults` are looked at."""
         self.prefixes: set[str] = set()
         """What names of tables may begin with: faults name tables without it."""
-        self._store = MemoryStore() if path is None else FileStore(path, durability)
+        self._store: MemoryStore | FileStore = MemoryStore() if path is None else FileStore(path, durability)
         self._core = Core(self._store, settings)
         self._core.due = Sweeper(self._core)
         if throughput == "enforced":
@@ -141,6 +150,8 @@ class Engine:
         self.address: str = f"http://engine-{token_hex(6)}.localhost:8000"
         """An endpoint inside this process: ``Config(endpoint=engine.address)`` reaches the engine. Nothing is sent there."""
         _engines[self.address] = self
+        if path is None:
+            _forks.watch()
 
     def known_at(self, address: str) -> None:
         """Take another address, under which this process reaches the engine without a connection.
@@ -184,6 +195,8 @@ class Engine:
         """
         if self._closed:
             raise ConfigError("this engine was closed")
+        if self._is_mine():
+            self._check_alone(2)
         try:
             found = TARGETS.get(target)
             if found is None:
@@ -194,8 +207,6 @@ class Engine:
             request = reader(operation)(body)
             if not LEGACY.isdisjoint(request):
                 modern(request)
-            if self._is_mine():
-                raise _again()
             with self._lock:
                 if self._closed:
                     raise ConfigError("this engine was closed")
@@ -215,7 +226,7 @@ class Engine:
         if target and not target.startswith(TARGET):
             raise _unknown(target)
         answered: tuple[int, bytes]
-        with self._alone():
+        with self._lock:
             self._check_open()
             if target:
                 operation = target.removeprefix(TARGET)
@@ -309,7 +320,9 @@ class Engine:
             return expire(self._core)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything into a new file, for ``Engine(path)``.
+        """Write everything into a new file, for ``Engine(path)``. A file that exists is whole, also where this is interrupted.
+
+        Raises: ConfigError where there is a file or a folder already, or none can be made; nothing is touched.
 
         Example: ``engine.save("dev.db")``
         """
@@ -322,9 +335,10 @@ class Engine:
 
         Example: ``engine.close()``
         """
+        lock = self._alone()
         for server in tuple(self._servers):
             server.stop()
-        with self._alone():
+        with lock:
             if not self._closed:
                 self._closed = True
                 self._store.close()
@@ -332,12 +346,24 @@ class Engine:
     def _alone(self) -> Any:
         """The lock. Raises: InvalidUse where this thread has it already."""
         if self._is_mine():
-            raise _again()
+            self._check_alone(3)
         return self._lock
+
+    def _check_alone(self, depth: int) -> None:
+        """Raise InvalidUse where a frame from ``depth`` on is amid a request: a fork takes the lock, too."""
+        frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - documented for this use
+        while frame is not None:
+            if frame.f_code in _HOLDING and frame.f_locals.get("self") is self:
+                raise InvalidUse(
+                    "this engine is in the middle of a request of the same thread: a handler of a signal, or a finalizer,"
+                    " leaves the work to another thread, or to a later moment"
+                )
+            frame = frame.f_back
 
     def _new_lock(self) -> None:
         self._lock: Any = threading.RLock()
-        self._is_mine: Callable[[], bool] = self._lock._is_owned  # noqa: SLF001 - `threading.Condition` asks it, too
+        lock: Any = self._lock
+        self._is_mine: Callable[[], bool] = lock._is_owned  # noqa: SLF001 - `threading.Condition` asks it, too
 
     def _check_open(self) -> None:
         if self._closed:
@@ -361,11 +387,20 @@ class Engine:
         self.close()
 
 
-def _again() -> InvalidUse:
-    return InvalidUse(
-        "this engine is in the middle of a request of the same thread: a handler of a signal, or a finalizer,"
-        " leaves the work to another thread, or to a later moment"
+_HOLDING: Final = frozenset(
+    one.__code__
+    for one in (
+        Engine.handle,
+        Engine.denial,
+        Engine.session_of,
+        Engine.snapshot,
+        Engine.restore,
+        Engine.expire_now,
+        Engine.save,
+        Engine.close,
     )
+)
+"""What has the lock while it works."""
 
 
 def _service(name: str) -> Any:

@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from dynamorm.engine.store.saved import new_file
 from dynamorm.engine.store.store import Change, Map, Store
-from dynamorm.engine.store.undo import Place, Row
+from dynamorm.engine.store.undo import Row, Rows
 from dynamorm.errors import ConfigError
 
 APPLICATION: Final = 0x44594E4D
@@ -152,8 +153,12 @@ class FileStore(Store):
             else:
                 run(of.put, (key, *new))
             return
-        run("BEGIN")
+        self._transact(changes)
+
+    def _transact(self, changes: Sequence[Change]) -> None:
+        run = self._connection.execute
         try:
+            run("BEGIN")
             for of, key, _, new in changes:
                 if new is None:
                     run(of.delete, (key,))
@@ -165,33 +170,20 @@ class FileStore(Store):
                 run("ROLLBACK")
             raise
 
-    def swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
-        """Store rows, and return what was in their places."""
-        found: dict[Place, Row | None] = {}
-        run = self._connection.execute
-        run("BEGIN")
-        try:
-            for (number, key), row in rows.items():
-                of: Any = self.map(number)
-                found[number, key] = of.get(key)
-                if row is None:
-                    run(of.delete, (key,))
-                else:
-                    run(of.put, (key, *row))
-            run("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                run("ROLLBACK")
-            raise
-        return found
+    def put_rows(self, rows: Rows) -> None:
+        """Store rows: all of them, or none where the disk fails."""
+        self._transact([(self.map(number), key, None, row) for (number, key), row in rows.items()])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into a file, which an engine can open."""
-        with sqlite3.connect(os.fspath(path), isolation_level=None) as other:
-            self._connection.backup(other)
-            other.execute(f"PRAGMA application_id={APPLICATION}")
-            other.execute(f"PRAGMA user_version={FORMAT}")
-        other.close()
+        with new_file(path) as beside:
+            other = sqlite3.connect(beside, isolation_level=None)
+            try:
+                self._connection.backup(other)
+                other.execute(f"PRAGMA application_id={APPLICATION}")
+                other.execute(f"PRAGMA user_version={FORMAT}")
+            finally:
+                other.close()
 
     def close(self) -> None:
         """Close the file, and let others open it."""

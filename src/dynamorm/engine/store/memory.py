@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from dynamorm.engine.store.file import FileStore
+from dynamorm.engine.store.saved import check_new
 from dynamorm.engine.store.store import Change, Map, Store
-from dynamorm.engine.store.undo import Place, Row
+from dynamorm.engine.store.undo import Row, Rows
 
 MOST: Final = 1024
 """Keys of a block at most; with more it becomes two."""
@@ -221,9 +222,9 @@ class MemoryStore(Store):
         for found in touched.values():
             found.sort()
 
-    def swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
-        """Store rows, and return what was in their places."""
-        found: dict[Place, Row | None] = {}
+    def put_rows(self, rows: Rows) -> None:
+        """Store rows: all of them, or none where it is interrupted."""
+        found: Rows = {}
         maps = {number: self.map(number) for number in {number for number, _ in rows}}
         try:
             for place, row in rows.items():
@@ -239,10 +240,10 @@ class MemoryStore(Store):
         except BaseException:  # as in `make`
             self._unmake([(maps[number], key, old, None) for (number, key), old in found.items()])
             raise
-        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into a file, which an engine can open."""
+        check_new(path)  # before the work
         other = FileStore(None)
         try:
             for number, of in self._maps.items():

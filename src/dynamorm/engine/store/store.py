@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from dynamorm.engine.store.undo import Place, Row, Version, Versions
+from dynamorm.engine.store.undo import Place, Row, Rows, Version, Versions
 
 
 class Map(Protocol):
@@ -72,8 +72,8 @@ class Store:
         """Make changes: all of them, or none."""
         raise NotImplementedError
 
-    def swap(self, rows: dict[Place, Row | None]) -> dict[Place, Row | None]:
-        """Store rows, all of them or none, and return what was in their places."""
+    def put_rows(self, rows: Rows) -> None:
+        """Store rows: all of them, or none."""
         raise NotImplementedError
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -112,4 +112,9 @@ class Store:
 
     def restore(self, version: Version) -> None:
         """Make the present what a version is; the cost goes by what differs."""
-        self.versions.back(version, self.swap)
+        self.versions.back(version, self._rows_at, self.put_rows)
+
+    def _rows_at(self, places: Sequence[Place]) -> Rows:
+        """The rows of places."""
+        gets = {number: self.map(number).get for number in {number for number, _ in places}}
+        return {place: gets[place[0]](place[1]) for place in places}
