@@ -321,11 +321,13 @@ def test_whatever_takes_the_arguments_is_right(made):
         (WriteRule, "write_rule", "contribute", "draft"),
         (WriteRule, "write_rule", "check_batch", "plan"),
         (WriteRule, "write_rule", "relies_on", "plan, raw"),
+        (WriteRule, "write_rule", "allows_statement", "text, values"),
         (ReadRule, "read_rule", "contribute", "draft"),
         (ReadRule, "read_rule", "check", "item, scope"),
+        (ReadRule, "read_rule", "keeps_all", "names, request, scope"),
     ],
 )
-@pytest.mark.parametrize("wrong", ["", "one, two, three"])
+@pytest.mark.parametrize("wrong", ["", "one, two, three, four"])
 def test_a_moment_of_a_rule_likewise(used, base, member, moment, arguments, wrong):
     rule = type("Mine", (base,), {moment: function_of(wrong)})()
     plugin = plugin_with(**{member: lambda self, schema: rule})

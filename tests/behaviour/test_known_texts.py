@@ -64,6 +64,16 @@ class Here(Mine):
         return whose(item) == "me" and (item.get("p") or {"S": "here"}).get("S") == "here"
 
 
+class Unmarked(Mine):
+    """Gives what has no mark in its owner."""
+
+    known = (KnownText("owner", without="e/"),)
+
+    def check(self, item, scope):
+        self.asked += 1
+        return "e/" not in (whose(item) or "")
+
+
 class Every(Mine):
     """Gives everything, and knows it."""
 
@@ -186,6 +196,17 @@ def test_a_text_that_may_be_missing(face_kind):
         assert (numbers([db.get(Memo, "k", 0)]), rule.asked) == (left, asked)
 
 
+def test_a_text_without_a_mark_is_known(face_kind):
+    rule = Unmarked()
+    items = [item(0), item(1, "other"), item(2, "me/x"), item(3, "me")]
+    db = opened(face_kind, rule, lambda _: reply(page_of(items))).db
+    assert numbers(db.model(Memo).where(Memo.of == "k").all()) == [0, 1, 3]
+    del items[2]
+    rule.asked = 0
+    assert numbers(db.model(Memo).where(Memo.of == "k").all()) == [0, 1, 3]
+    assert rule.asked == 0
+
+
 def test_without_any_text_all_is_known(face_kind):
     rule = Every()
     db = opened(face_kind, rule, lambda _: reply(page_of([item(0, "x"), item(1, None)]))).db
@@ -270,7 +291,7 @@ TEXTS = st.sampled_from(["me", "me/", "me/x", "m", "mee", "other", "", "me#", "h
 WIRES = st.one_of(TEXTS.map(lambda text: {"S": text}), st.just({"NULL": True}), st.just({"N": "1"}), st.none())
 
 
-@given(items=st.lists(st.tuples(WIRES, WIRES), max_size=6), kind=st.sampled_from([Mine, Here]))
+@given(items=st.lists(st.tuples(WIRES, WIRES), max_size=6), kind=st.sampled_from([Mine, Here, Unmarked]))
 def test_what_is_read_is_what_check_keeps(items, kind):
     """Whatever is stored: a read with `known_by` gives what one without it gives, or fails as that does."""
     found = []

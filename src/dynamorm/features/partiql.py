@@ -96,9 +96,9 @@ class Statement:
         named = _TABLE.search(_PARTS.sub(_names_alone, self.text))
         self.table: str = "" if named is None else named[1] or named[2]
         self.index: str | None = None if named is None else named[3]
+        self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
         if not self.reads:
             _check_rules(context, self)
-        self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
 
     def check_model(self) -> None:
         """Refuse a result that would make objects of a part of an item, or of another model's."""
@@ -157,7 +157,7 @@ def _check_rules(context: Context, statement: Statement) -> None:
                 )
         for plugin, rule_of in context.write_rules:
             rule = rule_of(stored_schema)
-            if rule is not None and not rule.passive:
+            if rule is not None and not rule.allows_statement(statement.text, statement.values):
                 raise ValidationError(
                     f"the plugin {plugin} has a rule for the writes of {schema.name}, which a PartiQL statement passes by: use"
                     " the verbs, or a database without the plugin",

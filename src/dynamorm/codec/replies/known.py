@@ -33,13 +33,18 @@ def looks_at(record: Record, known: Sequence[KnownText]) -> Looks | None:
         if place is None:
             return None
         places.append(place)
-    form = tuple((place, one.start is not None, one.may_be_missing) for place, one in zip(places, known, strict=True))
+    form = tuple((place, _kind(one), one.may_be_missing) for place, one in zip(places, known, strict=True))
     make = _made.get(form)
     if make is None:
         if len(_made) >= _MOST:
             _made.clear()
         make = _made[form] = _compiled(form)
-    return make(*(text for one in known for text in (one.text, one.start)))
+    return make(*(text for one in known for text in (one.text, one.start if one.without is None else one.without)))
+
+
+def _kind(one: KnownText) -> str:
+    """How a text is looked at."""
+    return "without" if one.without is not None else "is" if one.start is None else "starts"
 
 
 def _place(record: Record, stored: str) -> str | None:
@@ -58,12 +63,12 @@ def _place(record: Record, stored: str) -> str | None:
     return None
 
 
-def _compiled(form: tuple[tuple[str, bool, bool], ...]) -> Callable[..., Looks]:
+def _compiled(form: tuple[tuple[str, str, bool], ...]) -> Callable[..., Looks]:
     """The function that makes both for texts: its arguments are, for each attribute, the text and what it may begin with."""
     source = Source()
     unset = source.bind("U", U)
     names = [(f"t{at}", f"s{at}") for at in range(len(form))]
-    befores = [f"l{at} = None" for at, (_, starts, _) in enumerate(form) if starts]
+    befores = [f"l{at} = None" for at, (_, kind, _) in enumerate(form) if kind != "is"]
     one = [line for at, look in enumerate(form) for line in _lines(at, *look, unset)]
     body = [
         "def one(w):",
@@ -84,15 +89,11 @@ def _compiled(form: tuple[tuple[str, bool, bool], ...]) -> Callable[..., Looks]:
     return made
 
 
-def _lines(at: int, place: str, starts: bool, may_be_missing: bool, unset: str) -> list[str]:
+def _lines(at: int, place: str, kind: str, may_be_missing: bool, unset: str) -> list[str]:
     """The lines that leave the function with False unless the text of ``w`` is as it should be."""
-    if starts:
-        lines = [
-            f"x = w.{place}",
-            f"if x != l{at}:",
-            f"    if x != t{at} and not x.startswith(s{at}): return False",
-            f"    l{at} = x",
-        ]
+    if kind != "is":
+        wrong = f"s{at} in x" if kind == "without" else f"x != t{at} and not x.startswith(s{at})"
+        lines = [f"x = w.{place}", f"if x != l{at}:", f"    if {wrong}: return False", f"    l{at} = x"]
     else:
         lines = [f"if w.{place} != t{at}: return False"]
     if may_be_missing:

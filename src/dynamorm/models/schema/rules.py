@@ -69,6 +69,11 @@ class WriteRule:
         del plan, before, after
         return {}
 
+    def allows_statement(self, text: str, values: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a PartiQL statement may write items of the model, though it passes the rule by; ``values`` are its parameters as they are sent."""
+        del text, values
+        return self.passive
+
     def relies_on(self, plan: ModelRequests, raw: bytes | None) -> Any:
         """What the rule takes from a stored item (None: there is none): a write is built anew when that has changed."""
         del plan
@@ -76,7 +81,7 @@ class WriteRule:
 
 
 class KnownText(NamedTuple):
-    """What a stored text must be for `ReadRule.known_by`: ``text``, or one that begins with ``start``.
+    """What a stored text must be for `ReadRule.known_by`: ``text``, or one that begins with ``start``; or any ``without`` this text in it.
 
     ``name`` is the stored name of the attribute. With ``may_be_missing`` an item without it will do, too.
 
@@ -84,9 +89,10 @@ class KnownText(NamedTuple):
     """
 
     name: str
-    text: str
+    text: str = ""
     start: str | None = None
     may_be_missing: bool = False
+    without: str | None = None
 
 
 class KnownQuery(NamedTuple):
@@ -167,6 +173,14 @@ class ReadRule:
         """
         del scope
         return None
+
+    def keeps_all(self, names: Sequence[str], request: bytes, scope: Mapping[str, str]) -> bool:
+        """Whether it is known that `check` keeps all items of a query, which the service may count then.
+
+        ``names`` are the stored names of the partition key that it asks for, of the table or an index, and ``request`` is its JSON.
+        """
+        del names, request, scope
+        return False
 
     def check_start(self, key: bytes, scope: Mapping[str, str]) -> object:
         """Look at the JSON of the key behind which the next page of a query or scan is asked for; raise to refuse the read.

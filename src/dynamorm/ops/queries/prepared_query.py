@@ -16,6 +16,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.models.expressions.compile import Placeholders, condition_text, key_terms_text, projection_text
 from dynamorm.models.expressions.tree import Condition
+from dynamorm.models.schema.schema import key_parts
 from dynamorm.ops.calls.op import Op
 from dynamorm.ops.reads.searched import exactly, looked_at
 from dynamorm.ops.reads.terms import check_bounds, check_prefix, flat
@@ -27,12 +28,24 @@ from .request import Request
 if TYPE_CHECKING:
     from dynamorm.codec.codec import Page
     from dynamorm.ops.context import Context
+    from dynamorm.ops.reads.read_rules import ReadRules
 
 
 class PreparedQuery:
     """A request made ready to be sent: planned, and its constant part written. ``read`` decodes a page's body."""
 
-    __slots__ = ("filtered", "head", "hydrates", "matches", "name", "plan", "query_plan", "read", "request")
+    __slots__ = (
+        "counts_by_reading",
+        "filtered",
+        "head",
+        "hydrates",
+        "matches",
+        "name",
+        "plan",
+        "query_plan",
+        "read",
+        "request",
+    )
 
     read: Callable[[bytes], Page]
 
@@ -43,11 +56,6 @@ class PreparedQuery:
         self.request: Request = request
         self.query_plan: QueryPlan = query_plan
         self.name = "Scan" if query_plan.scan else "Query"
-        # What rules leave out is left out behind the service's limit, as with a filter.
-        rules = plan.read_rules
-        self.filtered: bool = bool(query_plan.filters) or (
-            rules is not None and (rules.counts_by_reading or (request.hydrate and plan.codec.keeps is not None))
-        )
         self.hydrates: bool = request.hydrate and query_plan.holds is not None
         self.matches: Callable[[Any], bool] | None = _exactly(plan, request) if plan.codec.placed else None
         parameters, self.read = _parameters(plan, request, query_plan)
@@ -55,6 +63,24 @@ class PreparedQuery:
         if query_plan.filters:
             check_values(body, parameters)
         self.head: bytes = body[:-1]
+        rules = plan.read_rules
+        self.counts_by_reading: bool = (
+            rules is not None and rules.counts_by_reading and not self._keeps_all(rules, query_plan, body)
+        )
+        # What rules leave out is left out behind the service's limit, as with a filter.
+        self.filtered: bool = (
+            bool(query_plan.filters)
+            or self.counts_by_reading
+            or (rules is not None and request.hydrate and plan.codec.keeps is not None)
+        )
+
+    def _keeps_all(self, rules: ReadRules, query_plan: QueryPlan, body: bytes) -> bool:
+        """Whether the rules are known to leave out nothing of a query in one partition."""
+        schema = self.plan.codec.schema
+        if not query_plan.terms or query_plan.partitions or schema.key is None:
+            return False
+        partition, _ = key_parts(query_plan.index or schema.key)
+        return rules.keeps_all(tuple(schema.fields[name].indexed_as for name in partition), body)
 
     def op(self, start: bytes | None, limit: int | None, decode: Callable[[bytes], Any], more: bytes = b"") -> Op:
         """One call: it starts after ``start``, looking at ``limit`` items at most."""

@@ -67,7 +67,9 @@ def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
     rules = context.plan(request.model).read_rules
     if rules is not None and (rules.counts_by_reading or request.hydrate):
-        return (yield from page_reader_of(request).count(context))
+        reading = page_reader_of(request)
+        if request.hydrate or request.segments is not None or (yield from reading.begun(context)).counts_by_reading:
+            return (yield from reading.count(context))
     if request.segments is not None and request.segment is None:
         in_all: int = yield from scans().count(context, request)
         return in_all

@@ -118,6 +118,8 @@ class ReadRules:
         self.counts_by_reading: bool = any(not rule.filters_all for rule in checking) or (
             bool(checking) and any(rules_of(cls) != rules_of(self._model) for cls in classes)
         )
+        even = not checking or all(rules_of(cls) == rules_of(self._model) for cls in classes)
+        self._counting = tuple(rule for rule in checking if not rule.filters_all) if even else ()
         self._needs: tuple[str, ...] | None = tuple(
             dict.fromkeys(name for rule in checking for name in rule.attributes or ())
         )
@@ -232,6 +234,11 @@ class ReadRules:
             if rule.attributes == () and (verdict := rule.check(item.seen_by(looks), self._scope)) is not True:
                 return _left_out(rule, verdict)
         return True
+
+    def keeps_all(self, names: tuple[str, ...], request: bytes) -> bool:
+        """Whether it is known of a query that nothing is left out: see `dynamorm.plugin.ReadRule`."""
+        rules = self._counting
+        return bool(rules) and all(rule.keeps_all(names, request, self._scope) is True for rule in rules)
 
     def check_start(self, key: bytes) -> None:
         """Let the rules look at the JSON of a key behind which a page is asked for. Raises what refuses it."""
@@ -372,6 +379,7 @@ _MOMENTS: Final = {
     "check": ("item", "scope"),
     "known_by": ("scope",),
     "known_query": ("scope",),
+    "keeps_all": ("names", "request", "scope"),
     "prepare": ("items", "scope"),
     "foresee": ("item", "changed", "scope"),
     "check_start": ("key", "scope"),
@@ -398,7 +406,16 @@ def check_read_rules(rules: Iterable[Any], codec: ModelCodec) -> None:
         for flag in ("filters_all", "hides"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
-        for moment in ("contribute", "check", "known_by", "known_query", "check_start", "prepare", "foresee"):
+        for moment in (
+            "contribute",
+            "check",
+            "known_by",
+            "known_query",
+            "keeps_all",
+            "check_start",
+            "prepare",
+            "foresee",
+        ):
             generator = moment in {"prepare", "foresee"}
             if not overrides(rule, moment):
                 continue

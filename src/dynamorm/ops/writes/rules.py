@@ -44,6 +44,7 @@ _MOMENTS: Final = {
     "contribute": ("draft",),
     "check_batch": ("plan",),
     "relies_on": ("plan", "raw"),
+    "allows_statement": ("text", "values"),
     "rewritten": ("plan", "before", "after"),
 }
 

@@ -121,16 +121,11 @@ class EncryptionPlugin(OfOneProcess):
             return None
         if any(map(is_encrypted, schema.fields.values())):
             return Opening(self, schema)
-        return NoRecords(schema) if may_hold_records(schema, self._tables()) else None
+        return NoRecords(schema) if may_hold_records(schema) else None
 
     def write_rule(self, schema: Any) -> WriteRule | None:
         """See `dynamorm.plugin`."""
-        return OwnKeys(schema) if may_hold_records(schema, self._tables()) else None
-
-    def _tables(self) -> set[str]:
-        """The tables that hold records of keys, as far as that is known: that of the provider, and those of the models in use."""
-        of_provider = self.provider.keyring_table
-        return {field.table for field in self.all_fields()} | ({of_provider} if of_provider is not None else set())
+        return OwnKeys(schema) if may_hold_records(schema) else None
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""

@@ -5,14 +5,16 @@ Nobody else writes under their keys, and no class of the table shows them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.json import decode
 
-from dynamorm import Attr, Model, attr, partition_key, schema_of, sort_key, version
-from dynamorm.errors import ConfigError, InvalidUse, PartialItem, ValidationError
-from dynamorm.plugin import OF_TENANTS, ReadRule, WriteRule, family_of, former_tenant_prefix, tenant_prefix
+from dynamorm import Attr, Model, attr, partition_key, sort_key, version
+from dynamorm.errors import ConfigError, ValidationError
+from dynamorm.plugin import OF_TENANTS, KnownText, ReadRule, WriteRule, former_tenant_prefix, tenant_prefix
 
 from .options import is_protected
 from .values import text_of
@@ -84,6 +86,7 @@ def _of_type(kind: str, text: str) -> Any:
     return {"S": text, "B": text.encode(), "N": None}[kind] if kind != "N" or is_record(text) else 0
 
 
+_NUMBERS: Final = (int, float, Decimal)
 _models: dict[Home, type[Any]] = {}
 
 
@@ -142,62 +145,86 @@ def is_record(value: Any) -> bool:
     return isinstance(text, str) and (text.startswith(MARK) or (text.startswith(OF_TENANTS) and f"#{MARK}" in text))
 
 
-def may_hold_records(schema: Any, tables: Collection[str]) -> bool:
+def may_hold_records(schema: Any) -> bool:
     """Whether the table of a class other than that of the records may hold some: then no verb of it shows them, or writes them.
 
-    That is one of ``tables``, or one for which any class has protected fields.
+    The type of the partition key alone tells it. Which other classes a table has is not asked: one may be defined, or used, later.
     """
-    if schema.key is None or schema.model in _models.values():
+    if schema.key is None or schema.model in tuple(_models.values()):
         return False
-    several = (*family_of(schema.model), *_classes(Model))
-    return schema.table in tables or any(_protects(cls, schema.table) for cls in several)
-
-
-def _protects(cls: type[Any], table: str) -> bool:
-    try:
-        schema = schema_of(cls)
-    except (InvalidUse, PartialItem):
-        return False
-    return schema.table == table and any(map(is_protected, schema.fields.values()))
-
-
-def _classes(root: type[Any]) -> list[type[Any]]:
-    below: list[type[Any]] = type.__subclasses__(root)
-    return [cls for one in below for cls in (one, *_classes(one))]
+    return schema.fields[schema.key.partition].annotation not in _NUMBERS
 
 
 class OwnKeys(WriteRule):
-    """Refuses to write, or delete, a record of a key by a verb: what it encrypts could not be read any more."""
+    """Refuses to write, or delete, a record of a key by a verb: what it encrypts could not be read any more.
+
+    A statement may write items of a class without protected fields, unless it names such a key.
+    """
 
     in_batches: bool = True
 
     def __init__(self, schema: Any) -> None:
         self._name = schema.name
         self._partition = schema.fields[schema.key.partition]
+        self._protects = any(map(is_protected, schema.fields.values()))
 
     def contribute(self, draft: WriteDraft) -> None:
         """See `dynamorm.plugin.WriteRule`. Raises: ValidationError."""
-        if (
-            b"~K#" not in draft.key and b'{"B":' not in draft.key
-        ):  # bytes are written as base64, which shows nothing of them
+        # Bytes are written as base64, which shows nothing of them, and a stored key may have escapes.
+        if b"~K#" not in draft.key and b'"B"' not in draft.key and b"\\" not in draft.key:
             return
-        wire = decode(draft.key).get(self._partition.stored)
-        if is_record(text_of(wire)):
+        if _names_record(decode(draft.key).get(self._partition.stored)):
             raise ValidationError(
                 f"a key of a {self._name} begins as those of the library's own records of keys do (~K#): choose another one",
                 field=self._partition.name,
             )
 
+    def allows_statement(self, text: str, values: Sequence[Mapping[str, Any]]) -> bool:
+        """See `dynamorm.plugin.WriteRule`."""
+        return not self._protects and MARK not in text and not any(map(_holds_record, values))
+
+
+def _names_record(wire: Any) -> bool:
+    with suppress(ValueError):  # bytes that are none are for the service to refuse
+        return is_record(text_of(wire))
+    return False
+
+
+def _holds_record(wire: Mapping[str, Any]) -> bool:
+    """Whether a parameter of a statement is the partition key of a record, or an item that has it."""
+    inner = wire.get("M")
+    return any(map(_names_record, inner.values())) if inner else _names_record(wire)
+
 
 class NoRecords(ReadRule):
-    """Leaves the records of keys out, for a class without encrypted fields whose table may hold some: to it they are not there."""
+    """Leaves the records of keys out, for a class without encrypted fields: to it they are not there."""
 
     attributes: tuple[str, ...] | None = ()
 
     def __init__(self, schema: Any) -> None:
         self._key = schema.fields[schema.key.partition].stored
+        self._names = frozenset(schema.fields[name].stored for name in schema.key.fields)
+
+    def __eq__(self, other: object) -> bool:
+        """Those of the classes of a family are alike."""
+        return isinstance(other, NoRecords) and (self._key, self._names) == (other._key, other._names)
+
+    def __hash__(self) -> int:
+        return hash((self._key, self._names))
 
     def check(self, item: StoredItem, scope: Mapping[str, str]) -> bool:
         """See `dynamorm.plugin.ReadRule`."""
         del scope
         return not is_record(text_of(item.get(self._key)))
+
+    def known_by(self, scope: Mapping[str, str]) -> tuple[KnownText, ...]:
+        """See `dynamorm.plugin.ReadRule`."""
+        del scope
+        return (KnownText(self._key, without=MARK),)
+
+    def keeps_all(self, names: Sequence[str], request: bytes, scope: Mapping[str, str]) -> bool:
+        """See `dynamorm.plugin.ReadRule`. Besides their key, records have only attributes whose names begin with ``_``."""
+        del scope
+        if self._key in names:
+            return MARK.encode() not in request and b'"B"' not in request and b"\\" not in request
+        return any(name not in self._names and not name.startswith("_") for name in names)
