@@ -150,13 +150,18 @@ def _map(value: dict[str, Any], name: str) -> Wire:
     content = value[mark]
     if tag == "M" and isinstance(content, dict):
         return {"M": {inner: wire_of(element, name) for inner, element in content.items()}}
-    if tag in {"B", "N"} and isinstance(content, str):
+    if tag in {"B", "N"} and _is_text(content, tag):
         _base64(tag, [content], name)
         return {tag: str(content)}
-    if tag in {"SS", "NS", "BS"} and isinstance(content, list) and all(isinstance(one, str) for one in content):
+    if tag in {"SS", "NS", "BS"} and isinstance(content, list) and all(_is_text(one, tag) for one in content):
         _base64(tag, content, name)
         return {tag: [str(one) for one in content]}
     raise NotAnItem(f"the attribute {name[:60]!r} has a {mark} that holds something else")
+
+
+def _is_text(content: Any, tag: str) -> bool:
+    """Whether what is marked is a text; where numbers are wanted, a number will do."""
+    return isinstance(content, str) and (tag in {"N", "NS"} or not isinstance(content, _Number))
 
 
 def _base64(tag: str, texts: list[str], name: str) -> None:

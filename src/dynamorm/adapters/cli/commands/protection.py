@@ -174,7 +174,7 @@ def database(settings: Settings, name: str) -> DB:
     if not module_name or not wanted:
         raise Stop(Code.USAGE, f"--db {name[:60]!r} is no database: write module:name")
     found = getattr(module_of(module_name), wanted, None)
-    if found is not None and not isinstance(found, DB) and callable(found):
+    if found is not None and not isinstance(found, (DB, type)) and callable(found):
         found = _opened(name, found)
         if isinstance(found, DB):
             settings.own(found)
