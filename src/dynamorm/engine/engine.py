@@ -49,7 +49,7 @@ def _after_fork() -> None:
         engine.forked()
 
 
-_forks: Final = Forks(lambda: [engine._lock for engine in _known_engines() if engine._store.path is None])  # noqa: SLF001
+_forks: Final = Forks(lambda: [engine._lock for engine in _known_engines() if engine._store.path is None])  # noqa: SLF001 - its own engines
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
