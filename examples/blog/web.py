@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +43,7 @@ def make_app(config: Config, *, now: Callable[[], datetime] = lambda: datetime.n
     """The blog as an ASGI application. It opens the database when it starts, and closes it when it ends."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncDB(config) as db:
             app.state.blog = Blog(db)
             await app.state.blog.open()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from .models import Reading
 
@@ -21,7 +22,8 @@ def readings(days: int = 365, *, now: datetime | None = None) -> Iterator[Readin
 
     expires = (now or datetime.now(UTC)).replace(microsecond=0) + KEPT  # DynamoDB expires by whole seconds
     last = date(2013, 1, 1) + timedelta(days=days)
-    for row in weather.sort_values("time_hour").itertuples():
+    rows: Any = weather.sort_values("time_hour").itertuples()
+    for row in rows:
         at = datetime.fromisoformat(row.time_hour)
         if at.date() >= last:
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,9 @@ from examples.gaming import game as game_module
 from examples.gaming.__main__ import main
 from examples.gaming.game import STAKE, Game, GameError
 from examples.gaming.models import MODELS, Match, Player, Session
+
+RUN = secrets.token_hex(4)
+"""An engine knows tokens of transactions for ten minutes, those of other databases too."""
 
 pytestmark = [pytest.mark.engine, pytest.mark.whole]
 
@@ -106,10 +110,10 @@ def test_a_match_ends_once_and_frees_both():
 
 def test_a_purchase_is_paid_once_and_never_on_credit():
     async def program(game, db):
-        await game.buy("ann", "sword", 30, "receipt-of-ann-1")
-        await game.buy("ann", "sword", 30, "receipt-of-ann-1")
+        await game.buy("ann", "sword", 30, f"receipt-of-ann-1-{RUN}")
+        await game.buy("ann", "sword", 30, f"receipt-of-ann-1-{RUN}")
         with pytest.raises(GameError, match="sword costs 30 coins"):
-            await game.buy("ann", "sword", 30, "receipt-of-ann-2")
+            await game.buy("ann", "sword", 30, f"receipt-of-ann-2-{RUN}")
         assert await game.inventory("ann") == {"sword": 1}
         assert (await db.require(Player, "ann")).coins == 20
 
@@ -118,13 +122,13 @@ def test_a_purchase_is_paid_once_and_never_on_credit():
 
 def test_what_is_given_changes_hands():
     async def program(game, db):
-        await game.buy("ann", "sword", 30, "receipt-of-ann-1")
-        await game.give("ann", "bob", "sword", "gift-of-ann-to-bob-1")
-        await game.give("ann", "bob", "sword", "gift-of-ann-to-bob-1")
+        await game.buy("ann", "sword", 30, f"receipt-of-a-gift-{RUN}")
+        await game.give("ann", "bob", "sword", f"gift-of-ann-to-bob-1-{RUN}")
+        await game.give("ann", "bob", "sword", f"gift-of-ann-to-bob-1-{RUN}")
         assert (await game.inventory("ann"), await game.inventory("bob")) == ({}, {"sword": 1})
         for taker, told in (("bob", "you have no sword"), ("ann", "yours already")):
             with pytest.raises(GameError, match=told):
-                await game.give("ann", taker, "sword", "gift-of-ann-to-bob-2")
+                await game.give("ann", taker, "sword", f"gift-of-ann-to-bob-2-{RUN}")
 
     play(program)
 

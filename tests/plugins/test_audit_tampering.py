@@ -4,7 +4,7 @@ import hmac
 import json
 from base64 import b64decode, b64encode
 from copy import deepcopy
-from time import perf_counter
+from time import process_time
 
 import pytest
 from msgspec.json import decode, encode
@@ -269,9 +269,9 @@ def test_verification_is_fast(figure):
     place, rows, item = chain_of("fast", 5000)
     best = 0.0
     for _ in range(5):
-        begun = perf_counter()
+        begun = process_time()
         found = verdict(place, rows, item)
-        best = max(best, len(rows) / (perf_counter() - begun))
+        best = max(best, len(rows) / (process_time() - begun))
         assert found.ok
         assert found.checked == 5000
     figure(f"audit: {best:,.0f} records verified each second")

@@ -54,7 +54,7 @@ def _is_text(field: Field) -> bool:
         kinds, optional = list(names - {"None"}), "None" in names
     else:
         kinds, optional = _kinds(field.annotation)
-    return kinds in ([str], ["str"]) and not (optional and field.role)
+    return kinds in ([str], ["str"]) and not (optional and bool(field.role))
 
 
 def _check_component(

@@ -119,7 +119,7 @@ class Typed:
             raise Stop(Code.NOT_FOUND, f"{self._schema.name} has no index {index!r}: it has {names}")
         if len(found.partition) > 1:
             raise Stop(Code.USAGE, f"the index {index!r} has a partition key of several attributes")
-        return found.partition[0], next(iter(found.sort), None)
+        return next(iter(found.partition)), next(iter(found.sort), None)
 
     def text(self, obj: Any) -> bytes:
         """The JSON of an object, by the names of its fields. What is secret or encrypted is not shown."""

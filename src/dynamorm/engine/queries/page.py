@@ -196,7 +196,7 @@ def read_page(source: Source, low: bytes, high: bytes, *, limit: int | None, bac
     get, holds, projection, fetches = source.items.get, source.filter, source.projection, source.fetches
     shown, counts = page.shown, source.counts
     plain = holds is None and projection is None and not counts and not fetches
-    if plain and not referred and entries.__class__ is MemoryMap and room == PAGE:
+    if plain and not referred and entries.__class__ is MemoryMap and room == PAGE:  # pyright: ignore[reportUnnecessaryComparison]  # see MemoryMap.get
         return _whole(entries, low, high, limit or _ENDLESS, backwards=backwards)
     size = scanned = 0
     data = b""

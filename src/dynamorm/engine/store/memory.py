@@ -32,13 +32,12 @@ class MemoryMap:
 
     __slots__ = ("_blocks", "_lasts", "_since", "get", "number", "rows")
 
-    get: Callable[[bytes], Row | None]
     number: int
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.rows: dict[bytes, Row] = {}
-        self.get = self.rows.get
+        self.get: Callable[[bytes], Row | None] = self.rows.get
         self._blocks: list[list[bytes]] = []
         self._lasts: list[bytes] = []
         """The last key of each block; no block is empty."""
@@ -190,7 +189,7 @@ class MemoryStore(Store):
         if found is None:
             found = self._maps[number] = MemoryMap(number)
             self.numbers.add(number)
-        return found
+        return found  # pyright: ignore[reportReturnType]  # it takes the function `get` of an instance for a method
 
     def forget(self, number: int) -> None:
         """Give back the room of a map."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -32,7 +32,7 @@ def check_new(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def new_file(path: str | os.PathLike[str]) -> Iterator[str]:
+def new_file(path: str | os.PathLike[str]) -> Generator[str, None, None]:
     """A path beside that of a new file, which takes its name when all is written, or is deleted.
 
     Raises: ConfigError where the file is not new, or cannot be written.

@@ -30,7 +30,7 @@ def arrow() -> Any:
     """Pyarrow with its Parquet. Raises: Stop where it is not installed."""
     try:
         import pyarrow as pa
-        import pyarrow.parquet
+        import pyarrow.parquet  # pyright: ignore[reportUnusedImport]  # it is reached through `pa`
     except ImportError:
         raise Stop(Code.USAGE, "this format needs pyarrow: pip install 'dynamorm-py[parquet]'") from None
     return pa

@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -85,7 +85,7 @@ class Pace:
 
 
 @contextmanager
-def resumable(how: str) -> Iterator[None]:
+def resumable(how: str) -> Generator[None, None, None]:
     """Turn what stops a long command half-way into its end: the same command goes on. SIGTERM stops it as Ctrl-C does."""
     with interrupting():
         try:
@@ -99,7 +99,7 @@ def resumable(how: str) -> Iterator[None]:
 
 
 @contextmanager
-def interrupting() -> Iterator[None]:
+def interrupting() -> Generator[None, None, None]:
     """Let SIGTERM do as Ctrl-C, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
