@@ -49,7 +49,7 @@ class Store:
         self.path = path
         self.numbers = set(numbers)
         self._next = max(self.numbers, default=0) + 1
-        self.versions = Versions()
+        self.versions: Versions = Versions()
         self.watch: Callable[[Sequence[Change]], None] | None = None
         """Is told of changes that were made."""
 
