@@ -327,6 +327,7 @@ def test_an_engine_is_not_saved_where_no_file_can_be(engine, ask, tmp_path):
     assert beside(tmp_path) == []
 
 
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # what is interrupted where it would be closed
 def test_a_saved_file_that_exists_is_whole(engine, ask, tmp_path):
     make(ask)
     number = 0
