@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dynamorm import AsyncDB, TransactionCancelled
 from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, OutOfBounds, TokenUsed
@@ -63,30 +66,30 @@ class Game:
 
         Raises: GameError when the coins do not suffice.
         """
-        try:
-            async with self._db.transaction(token=receipt) as tx:
-                tx.update(Player, player, Player.coins.add(-price), label="pay")
-                tx.update(Holding, player, item, Holding.count.add(1), upsert=True)
-        except TokenUsed as error:
-            _done_before(error)
-        except TransactionCancelled as error:
-            if any(reason and isinstance(reason.error, OutOfBounds) for reason in error.reasons):
-                raise GameError(f"{item} costs {price} coins") from None
-            raise
+        async with self._once(receipt, OutOfBounds, f"{item} costs {price} coins") as tx:
+            tx.update(Player, player, Player.coins.add(-price))  # not below 0, which the model says
+            tx.update(Holding, player, item, Holding.count.add(1), upsert=True)
 
     async def give(self, giver: str, taker: str, item: str, gift: str) -> None:
         """Hand an item over; ``gift`` names the deed, as ``receipt`` does. Raises: GameError for what one has not."""
         if giver == taker:
             raise GameError("that is yours already")
+        async with self._once(gift, ConditionFailed, f"you have no {item}") as tx:
+            tx.update(Holding, giver, item, Holding.count.add(-1), condition=Holding.count >= 1)
+            tx.update(Holding, taker, item, Holding.count.add(1), upsert=True)
+
+    @asynccontextmanager
+    async def _once(self, deed: str, refused: type[Exception], words: str) -> AsyncGenerator[Any]:
+        """A transaction that is applied once for a deed, also when it is asked for again. Raises: GameError, where it is ``refused``."""
         try:
-            async with self._db.transaction(token=gift) as tx:
-                tx.update(Holding, giver, item, Holding.count.add(-1), condition=Holding.count >= 1)
-                tx.update(Holding, taker, item, Holding.count.add(1), upsert=True)
+            async with self._db.transaction(token=deed) as tx:
+                yield tx
         except TokenUsed as error:
-            _done_before(error)
+            if not error.applied:  # else the same deed was done before, and that is well
+                raise
         except TransactionCancelled as error:
-            if any(reason and isinstance(reason.error, ConditionFailed) for reason in error.reasons):
-                raise GameError(f"you have no {item}") from None
+            if any(reason and isinstance(reason.error, refused) for reason in error.reasons):
+                raise GameError(words) from None
             raise
 
     async def inventory(self, player: str) -> dict[str, int]:
@@ -185,9 +188,3 @@ class Game:
         if own is None:
             return None
         return 1 + await self._db.model(Score).where(Score.board == board, Score.points > own.points).count()
-
-
-def _done_before(error: TokenUsed) -> None:
-    """The same deed was asked for before: that is well when it was done, and else the error tells what is known."""
-    if not error.applied:
-        raise error

@@ -6,16 +6,14 @@ With ``DYNAMORM_TEST_PICTURES=1`` the picture of its README is made anew.
 import base64
 import os
 import subprocess
-import sys
-import time
 
-import httpx
 import pytest
 
 from examples.payments.load.servers import free_port
 from tests.plugins.dashboard_kit import browser
 from tests.plugins.test_dashboard_browser import SCHEMES, SCREENS, assert_readable, screen, until
 from tests.support.pictures import size_of, smaller
+from tests.support.served_pages import served_pages
 from tests.support.wheel import ROOT
 
 pytestmark = pytest.mark.once
@@ -31,23 +29,9 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url():
-    port = free_port()
     environment = {name: value for name, value in os.environ.items() if name != "DYNAMODB_ENDPOINT"}
-    command = [sys.executable, "-m", "examples.blog", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 90  # a process that begins, on a busy machine
-        while process.poll() is None and time.monotonic() < end and not answers(url):
-            time.sleep(0.1)
+    with served_pages("examples.blog", port=free_port(), env=environment, stdout=subprocess.DEVNULL) as url:
         yield url
-        process.kill()
-
-
-def answers(url):
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def text(chromium, selector="body"):

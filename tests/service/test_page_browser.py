@@ -5,18 +5,14 @@ With ``DYNAMORM_TEST_PICTURES=1`` the pictures of the guide are made anew.
 
 import base64
 import os
-import subprocess
-import sys
-import time
 
-import httpx
 import pytest
 
 from examples.payments.load.servers import free_port
 from tests.plugins.dashboard_kit import browser
 from tests.plugins.test_dashboard_browser import PICTURES, SCHEMES, SCREENS, assert_readable, screen, until
 from tests.support.pictures import size_of, smaller
-from tests.support.wheel import ROOT
+from tests.support.served_pages import served_pages
 
 pytestmark = pytest.mark.once
 SHOWN = "desktop"
@@ -33,22 +29,8 @@ def chromium(tmp_path_factory):
 @pytest.fixture
 def url(tmp_path):
     """A service in a process of its own, begun as the guide says."""
-    port = free_port()
-    command = [sys.executable, "-m", "examples.payments", "--port", str(port), "--data", str(tmp_path), "--quiet"]
-    with subprocess.Popen(command, cwd=ROOT) as process:
-        url = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 90  # a process that begins, on a busy machine
-        while process.poll() is None and time.monotonic() < end and not answers(url):
-            time.sleep(0.1)
+    with served_pages("examples.payments", "--data", str(tmp_path), "--quiet", port=free_port()) as url:
         yield url
-        process.kill()  # the browser still asks for the page, which a server would wait for
-
-
-def answers(url):
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_a_payment_from_the_form_to_its_refund(chromium, url):

@@ -78,14 +78,6 @@ class PageReader:
             self.prepared = prepared
         return prepared
 
-    def begun(self, context: Context) -> Flow[PreparedQuery]:
-        """As `begin`, where what the conditions need is fetched first."""
-        try:
-            return self.begin(context)
-        except NotReady:
-            pass
-        return (yield from when_ready(lambda: self.begin(context)))
-
     def next(self, context: Context) -> Flow[list[Any]]:
         """Read one page and move on."""
         prepared = self.prepared

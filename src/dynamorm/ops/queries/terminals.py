@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dynamorm.codec.strict import read_count
 from dynamorm.effects import Flow
 from dynamorm.errors import MultipleFound, NotFound
+from dynamorm.ops.reads.fetching import when_ready
 
 from .page_reader import MOST, PageReader
 from .query import page_reader_of, scans, shards, spread
@@ -66,16 +67,15 @@ def _paged(request: Request) -> Request:
 def count(context: Context, request: Request) -> Flow[int]:
     """How many items match, up to the limit."""
     rules = context.plan(request.model).read_rules
-    if rules is not None and (rules.counts_by_reading or request.hydrate):
-        reading = page_reader_of(request)
-        if request.hydrate or request.segments is not None or (yield from reading.begun(context)).counts_by_reading:
-            return (yield from reading.count(context))
+    reads = rules is not None and (rules.counts_by_reading or request.hydrate)
+    if reads and (request.hydrate or request.segments is not None):
+        return (yield from page_reader_of(request).count(context))
     if request.segments is not None and request.segment is None:
         in_all: int = yield from scans().count(context, request)
         return in_all
     reader = PageReader(request, spread=spread)
-    prepared = reader.begin(context)
-    if prepared.query_plan.family:
+    prepared = (yield from when_ready(lambda: reader.begin(context))) if reads else reader.begin(context)
+    if prepared.query_plan.family or prepared.counts_by_reading:
         return (yield from reader.count(context))
     if prepared.query_plan.partitions:
         of_shards: int = yield from shards().count(context, reader)

@@ -21,7 +21,7 @@ from dynamorm.errors import DynamORMError
 from ..ends import Code, Stop, end_of
 from ..plain import Wire
 from ..settings import Settings, Table
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, going_on
 from .pace import Pace, resumable
 from .progress import Progress
 
@@ -52,22 +52,15 @@ def backfill(settings: Settings, wanted: Backfill, function: Callable[..., Any],
         run.told()
         return
     place = wanted.checkpoint or Path(f".dynamorm-backfill-{table.name}-{wanted.function.replace(':', '-')}.checkpoint")
-    if restart:
-        place.unlink(missing_ok=True)
     asked = {
         "command": "backfill",
         "table": [table.name, str(table.db.config.endpoint)],
         "function": wanted.function,
         "segments": wanted.segments,
     }
-    checkpoint = Checkpoint(place, asked)
-    run = _Run(settings, wanted, table, function, checkpoint, pace, progress)
-    try:
-        with resumable("the same command goes on"):
-            run.all()
-    finally:
-        checkpoint.close()
-    checkpoint.remove()
+    with going_on(place, asked, restart=restart) as checkpoint:
+        run = _Run(settings, wanted, table, function, checkpoint, pace, progress)
+        run.all()
     progress.end()
     run.told()
 

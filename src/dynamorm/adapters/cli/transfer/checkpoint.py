@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ..ends import Code, Stop
+from .pace import resumable
 
 _FORMAT: Final = 1
 
@@ -73,6 +76,23 @@ class Checkpoint:
         """The command is done: nothing has to be known any more."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def going_on(path: Path, asked: dict[str, Any], *, restart: bool) -> Generator[Checkpoint, None, None]:
+    """The checkpoint of a command, which goes on where it stopped before, unless it is to ``restart``.
+
+    At the end it is removed; where the command stops half-way, it stays.
+    """
+    if restart:
+        path.unlink(missing_ok=True)
+    checkpoint = Checkpoint(path, asked)
+    try:
+        with resumable("the same command goes on"):
+            yield checkpoint
+    finally:
+        checkpoint.close()
+    checkpoint.remove()
 
 
 def sync_folder(folder: Path) -> None:

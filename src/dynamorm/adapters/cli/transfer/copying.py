@@ -14,8 +14,8 @@ from dynamorm.features.raw import MAX_PUTS
 
 from ..ends import Code, Stop, end_of
 from ..settings import Options, Settings, Table
-from .checkpoint import Checkpoint
-from .pace import Pace, resumable
+from .checkpoint import Checkpoint, going_on
+from .pace import Pace
 from .progress import Progress
 
 _SHOWN = 20
@@ -47,8 +47,6 @@ def copy(settings: Settings, wanted: Copy, *, pace: Pace, restart: bool) -> None
         raise Stop(Code.REFUSED, f"{target.name} has the key {_key(target)}, and {source.name} has {_key(source)}")
     progress.total = source.shape.item_count or None
     place = wanted.checkpoint or Path(f".dynamorm-copy-{source.name}-{target.name}.checkpoint")
-    if restart:
-        place.unlink(missing_ok=True)
     asked = {
         "command": "copy",
         "from": [source.name, str(source.db.config.endpoint)],
@@ -56,14 +54,9 @@ def copy(settings: Settings, wanted: Copy, *, pace: Pace, restart: bool) -> None
         "segments": wanted.segments,
         "consistent": wanted.consistent,
     }
-    checkpoint = Checkpoint(place, asked)
-    run = _Run(settings, wanted, source, target, checkpoint, pace, progress)
-    try:
-        with resumable("the same command goes on"):
-            run.all()
-    finally:
-        checkpoint.close()
-    checkpoint.remove()
+    with going_on(place, asked, restart=restart) as checkpoint:
+        run = _Run(settings, wanted, source, target, checkpoint, pace, progress)
+        run.all()
     progress.end()
     run.told()
 

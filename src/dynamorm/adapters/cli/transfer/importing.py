@@ -23,8 +23,8 @@ from ..formats import csvs, jsonl, parquet, s3
 from ..formats.manifest import check_file, read_manifest
 from ..plain import NotAnItem, Wire
 from ..settings import Settings, Table
-from .checkpoint import Checkpoint
-from .pace import Ended, Pace, resumable
+from .checkpoint import Checkpoint, going_on
+from .pace import Ended, Pace
 from .progress import Progress
 
 _EVERY: Final = 2_000
@@ -67,16 +67,9 @@ def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) ->
     table = settings.table(wanted.table, spent=progress.wrote)
     source, progress.total = _source(wanted, table)
     place = wanted.checkpoint or wanted.path.with_name(f".{wanted.path.name}.import-{table.name}.checkpoint")
-    if restart:
-        place.unlink(missing_ok=True)
-    checkpoint = Checkpoint(place, _asked(table, wanted))
-    run = _Run(settings, table, wanted, checkpoint, pace, progress)
-    try:
-        with resumable("the same command goes on"):
-            run.all(source)
-    finally:
-        checkpoint.close()
-    checkpoint.remove()
+    with going_on(place, _asked(table, wanted), restart=restart) as checkpoint:
+        run = _Run(settings, table, wanted, checkpoint, pace, progress)
+        run.all(source)
     progress.end()
     return run.told()
 
