@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from benchmarks import sample
 from benchmarks.batcher_faults import lines, name_of
 from benchmarks.libraries.dynamorm_models import settings
-from dynamorm import DB, AsyncDB, Attr, BatchConfig, Model, partition_key
+from dynamorm import DB, AsyncDB, Attr, BatchConfig, Config, Model, partition_key
 
 THREADS, TASKS = 8, 256
 
@@ -64,6 +64,11 @@ class Notes:
                 self.tell(part.item.id, what)
 
 
+def limits(endpoint: str) -> Config:
+    """The usual settings with as many attempts as boto3 makes for DynamoDB, since of ten requests one meets a fault."""
+    return settings(endpoint).replace(max_attempts=10)
+
+
 def config(folder: Path, *, spool: bool) -> BatchConfig:
     """The usual settings, with time enough to end.
 
@@ -76,7 +81,7 @@ def config(folder: Path, *, spool: bool) -> BatchConfig:
 
 def with_threads(endpoint: str, numbers: list[int], folder: Path, notes: Notes, *, spool: bool) -> None:
     """A batcher of the blocking face; with a spool each ``add`` waits for the disk, so that several add at once."""
-    with DB(settings(endpoint)) as db, db.new_batcher(config(folder, spool=spool)) as batcher:
+    with DB(limits(endpoint)) as db, db.new_batcher(config(folder, spool=spool)) as batcher:
         notes.result(batcher.replayed)
 
         def add(some: list[int]) -> None:
@@ -92,7 +97,7 @@ def with_threads(endpoint: str, numbers: list[int], folder: Path, notes: Notes, 
 
 async def with_tasks(endpoint: str, numbers: list[int], folder: Path, notes: Notes, *, spool: bool) -> None:
     """A batcher of the asyncio face, for tasks that add one after another."""
-    async with AsyncDB(settings(endpoint)) as db, db.new_batcher(config(folder, spool=spool)) as batcher:
+    async with AsyncDB(limits(endpoint)) as db, db.new_batcher(config(folder, spool=spool)) as batcher:
         notes.result(batcher.replayed)
 
         async def add(some: list[int]) -> None:
@@ -107,7 +112,7 @@ async def with_tasks(endpoint: str, numbers: list[int], folder: Path, notes: Not
 
 def with_a_list(endpoint: str, numbers: list[int], notes: Notes) -> None:
     """``batch_write`` of an iterator."""
-    with DB(settings(endpoint)) as db:
+    with DB(limits(endpoint)) as db:
         notes.result(db.batch_write(map(item, numbers), keep=False))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pathlib
+import signal
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ from dynamorm.engine.shared import SharedEngine
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal, Ministack
 
 from .support.faces import FACES, Face
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control lets what it runs in the background ignore Ctrl-C, and so would every program that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE") or "memory"
 """Which engine the suites run on: ``memory`` for the one inside the process, ``local`` for DynamoDB Local, or ``ministack``."""

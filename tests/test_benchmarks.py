@@ -530,9 +530,6 @@ def test_what_a_plugin_adds_is_measured_pair_by_pair():
 
 
 @pytest.mark.once
-@pytest.mark.flaky(
-    reruns=2
-)  # of ten requests one meets a fault: now and then all four attempts of a put do, and the program ends
 @pytest.mark.parametrize(
     ("way", "kill"), [("spool", True), ("asyncio-spool", True), ("batcher", False), ("batch_write", False)]
 )
