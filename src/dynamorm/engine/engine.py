@@ -23,7 +23,7 @@ from dynamorm.engine.items.throughput import Meter
 from dynamorm.engine.kms import TARGET
 from dynamorm.engine.refusal import Refusal
 from dynamorm.engine.shapes.legacy import LEGACY, modern
-from dynamorm.engine.shapes.requests import known, reader
+from dynamorm.engine.shapes.requests import known, quick_reader
 from dynamorm.engine.shapes.strict import refuse_duplicates
 from dynamorm.engine.store.file import FileStore
 from dynamorm.engine.store.memory import MemoryStore
@@ -204,7 +204,7 @@ class Engine:
             operation, work = found
             if strict:
                 refuse_duplicates(body)
-            request = reader(operation)(body)
+            request = quick_reader(operation)(body)
             if not LEGACY.isdisjoint(request):
                 modern(request)
             with self._lock:

@@ -14,6 +14,7 @@ from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, consumed_by, key_bytes
 from dynamorm.engine.items.writes import Outcome, commit, delete, places_of, plan, put, store
 from dynamorm.engine.refusal import Refusal, invalid
+from dynamorm.engine.shapes.forms import encode as encode_puts
 from dynamorm.engine.shapes.legacy import modern
 from dynamorm.engine.sizes import read_units
 from dynamorm.engine.values.keys import HASH
@@ -134,7 +135,7 @@ def _metered(core: Core, outcomes: list[Outcome], asked: dict[str, Any]) -> tupl
     if not done:
         raise refusals[0]
     store(core, done)
-    return done, encode(left)
+    return done, encode_puts(left)
 
 
 def _write(core: Core, name: str, entry: dict[str, Any]) -> Any:

@@ -10,17 +10,19 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
-from dynamorm.engine.answers import EMPTY, Members, answer, encode, listed, read_item
+from msgspec.json import Decoder
+
+from dynamorm.engine.answers import EMPTY, Members, answer, encode, listed
 from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, key_bytes
 from dynamorm.engine.items.throughput import reason_code
 from dynamorm.engine.items.writes import DUPLICATE, FAILED, MAKERS, Outcome, Write, places_of, plan
 from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
+from dynamorm.engine.shapes.forms import encode as encode_puts
 from dynamorm.engine.sizes import MAX_ITEM, read_units
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.values.keys import HASH
@@ -32,8 +34,8 @@ SURELY_FEW: Final = MAX_BYTES // MAX_ITEM
 TOKEN_SECONDS: Final = 600.0
 MAX_TOKEN: Final = 36
 
-Makes: TypeAlias = Callable[[], Write]
-"""Makes one write of a transaction; it raises: Refusal."""
+Makes: TypeAlias = Callable[[int], Write]
+"""Makes the write of a transaction with this number; it raises: Refusal."""
 
 _NONE: Final = {"Code": "None"}
 _REASONS: Final = {FAILED: "ConditionalCheckFailed", DUPLICATE: "DuplicateItem"}
@@ -48,23 +50,35 @@ def transact_write(core: Core, request: dict[str, Any]) -> bytes:
     """TransactWriteItems."""
     entries = request["TransactItems"]
 
-    def made() -> list[Makes]:
-        return [partial(MAKERS[kind], core, body) for kind, body in map(_single, entries)]
+    def made() -> Makes:
+        for entry in entries:
+            if len(entry) != 1 or None in entry.values():
+                _check_single(entry)
+        return make
+
+    def make(number: int) -> Write:
+        for kind, body in entries[number].items():
+            if body is not None:
+                return MAKERS[kind](core, body)
+        raise AssertionError  # each entry was looked at
 
     return write_all(core, request, entries, made, [])
 
 
 def write_all(
-    core: Core, request: dict[str, Any], entries: Any, made: Callable[[], list[Makes]], members: Members
+    core: Core, request: dict[str, Any], entries: list[Any], made: Callable[[], Makes], members: Members
 ) -> bytes:
-    """Make writes, all of them or none, once for each token. ``entries`` are what its digest is of. Raises: Refusal."""
+    """Make writes, all of them or none, once for each token. ``entries`` are what its digest is of. Raises: Refusal.
+
+    ``made`` looks at all entries, and gives what makes a write of each.
+    """
     token = request.get("ClientRequestToken")
     digest = b"" if token is None else _digest(token, entries)
     if token is not None:
         known = _remembered(core, token, digest)
         if known is not None:
             return _answer(request, [_replayed(core, one) for one in known], "Read", members)
-    outcomes = _planned(core, made())
+    outcomes = _planned(core, made(), len(entries))
     if len(outcomes) > SURELY_FEW and (
         sum(max(_size(outcome.old_row), _size(outcome.new_row)) for outcome in outcomes) > MAX_BYTES
     ):
@@ -107,47 +121,52 @@ def _size(row: tuple[int, bytes] | None) -> int:
     return 0 if row is None else row[0]
 
 
-def _single(entry: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind of an entry, and what it says. Raises: Refusal."""
-    if len(entry) == 1:
-        for kind, one in entry.items():
-            if one is not None:
-                return kind, one
-    given = [(kind, one) for kind, one in entry.items() if one is not None]
-    if len(given) != 1:
+def _check_single(entry: dict[str, Any]) -> None:
+    """Raise Refusal for an entry that is not one thing."""
+    if sum(one is not None for one in entry.values()) != 1:
         raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")
-    return given[0]
 
 
-def _planned(core: Core, makers: list[Makes]) -> list[Outcome]:
+def _planned(core: Core, make: Makes, count: int) -> list[Outcome]:
     """What the writes of a transaction make. Raises: Refusal, with the reasons where it is cancelled."""
     writes: list[Write] = []
     seen: set[tuple[str, bytes]] = set()
-    for number, make in enumerate(makers):
-        try:
-            write = make()
-        except Refusal as fault:
-            raise cancelled_by(fault, number, len(makers)) from fault
-        place = write.table.name, write.key
-        if place in seen:
-            raise invalid("Transaction request cannot include multiple operations on one item")
-        seen.add(place)
-        writes.append(write)
+    number = 0
+    try:
+        for number in range(count):
+            write = make(number)
+            seen.add((write.table.name, write.key))
+            if len(seen) == number:
+                raise invalid("Transaction request cannot include multiple operations on one item")
+            writes.append(write)
+    except Refusal as fault:
+        raise cancelled_by(fault, number, count) from fault
     outcomes: list[Outcome] = []
-    reasons: list[dict[str, Any]] = []
-    failed = False
-    for number, write in enumerate(writes):
-        try:
-            outcomes.append(plan(core, write))
-            reasons.append(_NONE)
-        except Refusal as fault:
-            if fault.name not in _REASONS:
-                raise cancelled_by(fault, number, len(writes)) from fault
-            failed = True
-            reasons.append({"Code": _REASONS[fault.name], "Message": fault.text, **fault.members})
-    if failed:
-        raise _cancelled(reasons)
+    try:
+        for write in writes:
+            outcomes.append(plan(core, write))  # noqa: PERF401 - how far it came is looked at
+    except Refusal as fault:
+        raise _refused(core, writes, len(outcomes), fault) from fault
     return outcomes
+
+
+def _refused(core: Core, writes: list[Write], number: int, fault: Refusal | None) -> Refusal:
+    """Why a transaction is cancelled, of whose writes the one with this number is the first to be refused."""
+    reasons = [_NONE] * number
+    for at, write in enumerate(writes[number:], number):
+        if at > number:
+            try:
+                plan(core, write)
+                fault = None
+            except Refusal as another:
+                fault = another
+        if fault is None:
+            reasons.append(_NONE)
+        elif fault.name in _REASONS:
+            reasons.append({"Code": _REASONS[fault.name], "Message": fault.text, **fault.members})
+        else:
+            return cancelled_by(fault, at, len(writes))
+    return _cancelled(reasons)
 
 
 def cancelled_by(fault: Refusal, number: int, count: int) -> Refusal:
@@ -190,6 +209,10 @@ def _answer(
 # Tokens: for ten minutes a transaction with the same one is answered, and not made again.
 
 
+_read_token: Final = Decoder(tuple[float, str, list[tuple[str, float]]]).decode
+"""Reads what is kept of a token: when it came, the digest of its transaction, the units that a replay reads of each table."""
+
+
 def _place(token: str) -> bytes:
     """Where a token is kept. What else is there begins with a zero, which a token may."""
     return b"." + token.encode()
@@ -198,27 +221,26 @@ def _place(token: str) -> bytes:
 def _digest(token: str, entries: Any) -> bytes:
     if len(token) > MAX_TOKEN:
         raise invalid(f"ClientRequestToken has {MAX_TOKEN} characters at most")
-    return blake2b(encode(entries), digest_size=16).digest()
+    return sha256(encode_puts(entries)).digest()[:16]
 
 
-def _remembered(core: Core, token: str, digest: bytes) -> list[Any] | None:
+def _remembered(core: Core, token: str, digest: bytes) -> list[tuple[str, float]] | None:
     """What a transaction with this token consumed, None for a new one. Raises: Refusal where it was another transaction."""
     row = core.tokens.get(_place(token))
     if row is None:
         return None
-    known: Any = read_item(row[1])
-    if core.now() - known["at"] > TOKEN_SECONDS:
+    at, was, reads = _read_token(row[1])
+    if core.now() - at > TOKEN_SECONDS:
         return None
-    if known["digest"] != digest.hex():
+    if was != digest.hex():
         raise Refusal(
             "IdempotentParameterMismatchException",
             "The token was used with other parameters within the last ten minutes",
         )
-    reads: list[Any] = known["reads"]
     return reads
 
 
-def _replayed(core: Core, one: list[Any]) -> Consumed:
+def _replayed(core: Core, one: tuple[str, float]) -> Consumed:
     return Consumed(core.table(one[0]), one[1])
 
 
@@ -227,11 +249,12 @@ def _token(core: Core, token: str, digest: bytes, outcomes: list[Outcome]) -> Ch
     reads: dict[str, float] = {}
     for outcome in outcomes:
         name = outcome.write.table.name
-        size = _size(outcome.old_row if outcome.write.kind == "ConditionCheck" else outcome.new_row)
-        reads[name] = reads.get(name, 0.0) + read_units(size, transactional=True)
+        row = outcome.old_row if outcome.write.kind == "ConditionCheck" else outcome.new_row
+        reads[name] = reads.get(name, 0.0) + read_units(_size(row), transactional=True)
     key = _place(token)
-    kept = encode({"at": core.now(), "digest": digest.hex(), "reads": list(reads.items())})
-    return (core.tokens, key, core.tokens.get(key), (int(core.now()), kept))
+    now = core.now()
+    kept = encode((now, digest.hex(), list(reads.items())))
+    return (core.tokens, key, core.tokens.get(key), (int(now), kept))
 
 
 def transact_get(core: Core, request: dict[str, Any]) -> bytes:

@@ -5,7 +5,8 @@ Alone, in a batch or in a transaction it is the same write. Nothing is stored be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Raw
@@ -17,6 +18,7 @@ from dynamorm.engine.expressions import conditions, grammar
 from dynamorm.engine.expressions.places import NOTHING, Places
 from dynamorm.engine.expressions.updates import BoundUpdate
 from dynamorm.engine.refusal import Refusal, invalid
+from dynamorm.engine.shapes.forms import Alike
 from dynamorm.engine.sizes import MAX_ITEM, text_size, units_of_write, value_size
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.store.undo import Row
@@ -36,47 +38,44 @@ _PLAIN: Final = ("TableName", "Item")
 class Write:
     """One write before the stored item is looked at. ``kind``: Put, Update, Delete, ConditionCheck."""
 
-    __slots__ = ("condition", "failed", "item", "key", "kind", "size", "table", "tells_old", "update")
+    condition: conditions.Holds | None = None
+    update: BoundUpdate | None = None
+    tells_old: bool = False
+    """Whether a failed condition is answered with the stored item."""
+    failed: str = FAILED
+    """The error that says so."""
 
-    item: Item
-    failed: str
-    key: bytes
-    kind: str
-    size: int
-    table: Table
-    tells_old: bool
+    def __init__(
+        self, table: Table, kind: str, key: bytes, item: Item | None, size: int = 0, data: bytes = b""
+    ) -> None:
+        self.table: Table = table
+        self.kind: str = kind
+        self.key: bytes = key
+        self._item = item
+        self.size: int = size
+        self.data: bytes = data
+        """The item to put as it is stored, where that is known."""
 
-    def __init__(self, table: Table, kind: str, key: bytes, item: Item, size: int = 0) -> None:
-        self.table, self.kind, self.key = table, kind, key
-        self.item = item
+    @property
+    def item(self) -> Item:
         """The item to put, or the key of the item."""
-        self.size = size
-        self.condition: conditions.Holds | None = None
-        self.update: BoundUpdate | None = None
-        self.tells_old = False
-        """Whether a failed condition is answered with the stored item."""
-        self.failed = FAILED
-        """The error that says so."""
+        if self._item is None:
+            self._item = read_item(self.data)
+        return self._item
 
 
 class Outcome:
     """What a write makes of the stored item. ``units`` are of the table, ``arms`` of its indexes."""
 
-    __slots__ = ("_old", "arms", "changes", "new", "new_row", "old_row", "units", "write")
+    new_row: Row | None = None
+    arms: Mapping[str, int] = MappingProxyType({})
+    _old: Item | None = None
+    _new: Item | None = None
 
-    old_row: Row | None
-    units: int
-    write: Write
-
-    def __init__(self, write: Write, old_row: Row | None, old: Item | None) -> None:
-        self.write = write
-        self.old_row = old_row
-        self._old = old
-        self.new: Item | None = None
-        self.new_row: Row | None = None
+    def __init__(self, write: Write, old_row: Row | None) -> None:
+        self.write: Write = write
+        self.old_row: Row | None = old_row
         self.changes: list[Change] = []
-        self.units = 1
-        self.arms: dict[str, int] = {}
 
     @property
     def old(self) -> Item | None:
@@ -84,6 +83,25 @@ class Outcome:
         if self._old is None and self.old_row is not None:
             self._old = read_item(self.old_row[1])
         return self._old
+
+    @property
+    def new(self) -> Item | None:
+        """The item that is to be stored."""
+        if self._new is None and self.new_row is not None:
+            self._new = self.write.item if self.write.kind == "Put" else read_item(self.new_row[1])
+        return self._new
+
+    @property
+    def units(self) -> int:
+        """What the write costs the table."""
+        if self.write.kind == "ConditionCheck":
+            return 1
+        old, new = self.old_row, self.new_row
+        return units_of_write(max(0 if old is None else old[0], 0 if new is None else new[0]))
+
+    def becomes(self, item: Item, size: int) -> None:
+        """An item of so many bytes is to be stored."""
+        self._new, self.new_row = item, (size, encode(item))
 
 
 def places_of(request: dict[str, Any]) -> Places:
@@ -122,8 +140,16 @@ def put(core: Core, request: dict[str, Any]) -> Write:
     return with_condition(put_into(table, request["Item"]), request, places)
 
 
-def put_into(table: Table, item: Item) -> Write:
+def put_into(table: Table, item: Item | Alike) -> Write:
     """A put of an item, without a condition. Raises: Refusal."""
+    if isinstance(item, Alike):
+        key = item.key(table.names)
+        if key is not None and item.size <= MAX_ITEM:
+            write = Write(table, "Put", key, None, item.size, item.data)
+            for index in table.index_list:
+                index.check(write.item)
+            return write
+        item = item.read()
     size = measure_item(item)
     key = table.key(item)
     if size > MAX_ITEM:
@@ -170,7 +196,7 @@ def plan(core: Core, write: Write) -> Outcome:
     """What a write makes of the stored item. Raises: Refusal, also for a condition that does not hold."""
     table = write.table
     row = table.items.get(write.key)
-    outcome = Outcome(write, row, None)
+    outcome = Outcome(write, row)
     condition = write.condition
     if condition is not None and not condition(outcome.old or {}):
         members: dict[str, Any] = {"Item": Raw(row[1])} if row is not None and write.tells_old else {}
@@ -180,27 +206,33 @@ def plan(core: Core, write: Write) -> Outcome:
         raise Refusal(write.failed, said, **members)
     kind = write.kind
     if kind == "ConditionCheck":
-        outcome.units = 1
         return outcome
     if kind == "Put":
-        outcome.new, outcome.new_row = write.item, (write.size, encode(write.item))
+        outcome.new_row = write.size, write.data or encode(write.item)
     elif kind == "Update":
         _updated(outcome)
-    size = 0 if row is None else row[0]
     new_row = outcome.new_row
-    after = 0 if new_row is None else new_row[0]
     if row is not None or new_row is not None:
         outcome.changes.append((table.items, write.key, row, new_row))
-    outcome.units = units_of_write(max(size, after))
+    if table.index_list or table.stream is not None:
+        _spread(core, outcome)
+    return outcome
+
+
+def _spread(core: Core, outcome: Outcome) -> None:
+    """Add what a write does to the indexes, and to the stream."""
+    write = outcome.write
+    table = write.table
+    size, after = (0 if row is None else row[0] for row in (outcome.old_row, outcome.new_row))
     if table.index_list:
-        old = outcome.old
-        for index in table.index_list:
-            units = index.write(old, outcome.new, write.key, (size, after), outcome.changes)
-            if units:
-                outcome.arms[index.name] = units
+        old, new = outcome.old, outcome.new
+        outcome.arms = {
+            index.name: units
+            for index in table.index_list
+            if (units := index.write(old, new, write.key, (size, after), outcome.changes))
+        }
     if table.stream is not None and outcome.changes and outcome.old != outcome.new:
         outcome.changes.append(record(core, table, outcome.old, outcome.new, (size, after)))
-    return outcome
 
 
 def _updated(outcome: Outcome) -> None:
@@ -223,7 +255,7 @@ def _updated(outcome: Outcome) -> None:
             raise invalid(_LARGE_UPDATE)
         for index in write.table.index_list:
             index.check(new)
-    outcome.new, outcome.new_row = new, (size, encode(new))
+    outcome.becomes(new, size)
 
 
 def commit(core: Core, outcomes: list[Outcome]) -> None:

@@ -5,7 +5,6 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Execu
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 from msgspec import Raw
@@ -135,8 +134,8 @@ def execute_transaction(core: Core, request: dict[str, Any]) -> bytes:
         if one.statement.returning is not None:
             raise invalid("RETURNING is for single statements")
 
-    def made() -> list[Makes]:
-        return [partial(write_of, core, one) for one in statements]
+    def made() -> Makes:
+        return lambda number: write_of(core, statements[number])
 
     return write_all(core, request, _raw(entries), made, [("Responses", b"[]")])
 

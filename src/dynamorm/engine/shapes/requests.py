@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, TypeAlias, TypedDict
+from types import GenericAlias
+from typing import Annotated, Any, Final, Literal, NotRequired, Required, TypeAlias, TypedDict
 
 import msgspec
 
 from dynamorm.engine.refusal import Refusal, invalid, unreadable
+from dynamorm.engine.shapes.forms import ITEM, TAKEN, AttributeValue
 
 DEEPEST: Final = 1000
 """Levels of nesting in a request, of which no item has more than 32."""
@@ -25,24 +27,6 @@ MAX_BODY: Final = 16 * 1024 * 1024
 
 Check: TypeAlias = Callable[[Any, str, "list[str]"], None]
 """Adds to a list what is wrong with a value at a place."""
-
-Fits: TypeAlias = Callable[[Any], bool]
-"""Whether nothing is wrong with a value: found out in less time than what is."""
-
-
-class AttributeValue(TypedDict, total=False):
-    """A value in DynamoDB's JSON; null is nothing."""
-
-    S: str | None
-    N: str | None
-    B: str | None
-    SS: list[str] | None
-    NS: list[str] | None
-    BS: list[str] | None
-    M: dict[str, AttributeValue] | None
-    L: list[AttributeValue] | None
-    NULL: bool | None
-    BOOL: bool | None
 
 
 _typed: Any = TypedDict
@@ -77,11 +61,69 @@ def _type(name: str) -> Any:
 
 
 @cache
+def _exact(name: str, *, raw: bool = False) -> Any:
+    """As `_type`, of requests with which nothing is wrong. ``raw``: what is put comes as an object, its item as bytes."""
+    kind, *rest = _table()["shapes"][name]
+    if kind == "struct":
+        if raw and any(member == ITEM for member, _, _ in rest[0]):
+            return _put(name, rest[0])
+        members = {
+            member: Required[_exact(shape, raw=raw)] if required else NotRequired[_exact(shape, raw=raw) | None]
+            for member, shape, required in rest[0]
+        }
+        return _typed(name, members, total=False)
+    if kind in ("list", "map"):
+        inner: Any = _exact(rest[0], raw=raw)
+        return _bounded(
+            GenericAlias(list, inner) if kind == "list" else GenericAlias(dict, (str, inner)), "length", *rest[1:]
+        )
+    if kind == "whole":
+        return _bounded(int, "", *rest)
+    if kind != "text":
+        return _PLAIN[kind]
+    least, most, pattern, words = rest
+    if words is not None:
+        return Literal[tuple(words)]
+    found = _bounded(str, "length", least, most)
+    return found if pattern is None else Annotated[found, msgspec.Meta(pattern=rf"\A(?:{pattern})\Z")]
+
+
+def _put(name: str, members: list[Any]) -> Any:
+    """The object that a put comes as."""
+    fields: list[Any] = [
+        (member, msgspec.Raw if member == ITEM else _exact(shape)) if required else (member, _exact(shape) | None, None)
+        for member, shape, required in members
+    ]
+    return msgspec.defstruct(name, fields, kw_only=True, gc=False)
+
+
+def _bounded(of: Any, what: str, least: int | None, most: int | None) -> Any:
+    """A type with bounds, where it has any."""
+    if least is None and most is None:
+        return of
+    return Annotated[of, msgspec.Meta(min_length=least, max_length=most) if what else msgspec.Meta(ge=least, le=most)]
+
+
+@cache
 def reader(operation: str) -> Callable[[bytes], dict[str, Any]]:
     """The function that reads requests of an operation. It raises: Refusal."""
     name = _table()["operations"][operation]
-    decode = msgspec.json.Decoder(_type(name)).decode
-    check, fits = _check(name), _fits(name)
+    return _reader(name, msgspec.json.Decoder(_exact(name)).decode)
+
+
+@cache
+def quick_reader(operation: str) -> Callable[[bytes], dict[str, Any]]:
+    """As `reader`; items that are put come as `dynamorm.engine.shapes.forms.Alike` where they fit a form."""
+    take = TAKEN.get(operation)
+    if take is None:
+        return reader(operation)
+    name = _table()["operations"][operation]
+    decode = msgspec.json.Decoder(_exact(name, raw=True)).decode
+    return _reader(name, lambda body: take(decode(body)))
+
+
+def _reader(name: str, exact: Callable[[bytes], dict[str, Any]]) -> Callable[[bytes], dict[str, Any]]:
+    """The reader of a shape; what ``exact`` does not read is read once more, to say what is wrong with it."""
 
     def read(body: bytes) -> dict[str, Any]:
         if len(body) > MAX_BODY:
@@ -89,18 +131,33 @@ def reader(operation: str) -> Callable[[bytes], dict[str, Any]]:
         if len(body) > DEEPEST and body.count(b"{") + body.count(b"[") > DEEPEST and _is_too_deep(body):
             raise unreadable(f"the request is nested deeper than {DEEPEST} levels")
         try:
-            request: dict[str, Any] = decode(body)
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise _unreadable(error) from error
-        if fits is not None and not fits(request):
-            wrong: list[str] = []
-            assert check is not None  # as what fits
-            check(request, "", wrong)
-            plural = "s" if len(wrong) > 1 else ""
-            raise invalid(f"{len(wrong)} validation error{plural} detected: {'; '.join(wrong)}")
-        return request
+            return exact(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return _read_with_care(name, body)
 
     return read
+
+
+@cache
+def _loose(name: str) -> Callable[[bytes], dict[str, Any]]:
+    decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(_type(name)).decode
+    return decode
+
+
+def _read_with_care(name: str, body: bytes) -> dict[str, Any]:
+    """A request with which something is wrong. Raises: Refusal with everything that is."""
+    try:
+        request = _loose(name)(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise _unreadable(error) from error
+    check = _check(name)
+    wrong: list[str] = []
+    if check is not None:
+        check(request, "", wrong)
+    if wrong:
+        plural = "s" if len(wrong) > 1 else ""
+        raise invalid(f"{len(wrong)} validation error{plural} detected: {'; '.join(wrong)}")
+    return request
 
 
 def _is_too_deep(body: bytes) -> bool:
@@ -129,55 +186,6 @@ def _unreadable(error: Exception) -> Refusal:
 def known(operation: str) -> bool:
     """Whether the service has an operation."""
     return operation in _table()["operations"]
-
-
-@cache
-def _fits(name: str) -> Fits | None:
-    """As `_check`, of which it says only whether it would find anything."""
-    check = _check(name)
-    if check is None:
-        return None
-    kind, *rest = _table()["shapes"][name]
-    if kind == "struct":
-        return _fitting_struct(rest[0])
-    if kind in ("list", "map"):
-        return _fitting_many(_fits(rest[0]), *rest[1:])
-    if kind == "text" and rest[2:] == [None, None]:  # bounds of a length, and nothing else
-        least, most = rest[0] or 0, 2**62 if rest[1] is None else rest[1]
-        return lambda text: least <= len(text) <= most
-
-    def fits(value: Any) -> bool:
-        wrong: list[str] = []
-        check(value, "", wrong)
-        return not wrong
-
-    return fits
-
-
-def _fitting_struct(members: list[Any]) -> Fits:
-    required = [member for member, _, is_required in members if is_required]
-    inner_of = {member: inner for member, shape, _ in members if (inner := _fits(shape)) is not None}
-
-    def fits(value: dict[str, Any]) -> bool:
-        for member in required:
-            if value.get(member) is None:
-                return False
-        for member, given in value.items():
-            inner = inner_of.get(member)
-            if inner is not None and given is not None and not inner(given):
-                return False
-        return True
-
-    return fits
-
-
-def _fitting_many(inner: Fits | None, least: int | None, most: int | None) -> Fits:
-    def fits(value: Any) -> bool:
-        if not (least or 0) <= len(value) <= (len(value) if most is None else most):
-            return False
-        return inner is None or all(map(inner, value.values() if isinstance(value, dict) else value))
-
-    return fits
 
 
 @cache

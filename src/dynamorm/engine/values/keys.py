@@ -7,6 +7,7 @@ so that several attributes may follow one another, and entries of equal index ke
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +42,7 @@ class KeyNames(NamedTuple):
         return self.partition + self.sort
 
 
+@lru_cache(1024)
 def hashed(partition: bytes) -> bytes:
     """The hash of a partition's bytes, with them behind it."""
     return blake2b(partition, digest_size=HASH).digest() + partition
@@ -112,7 +114,7 @@ def key_maker(names: KeyNames) -> Callable[[dict[str, Any]], bytes]:
 
         def simple(item: dict[str, Any]) -> bytes:
             raw = checked(partition, item.get(partition.name), MAX_PARTITION_KEY)
-            return blake2b(raw, digest_size=HASH).digest() + raw
+            return hashed(raw)
 
         return simple
     (sort,) = names.sort
