@@ -155,7 +155,7 @@ def test_models_are_exported(run, refused):
     assert schema["properties"] == {
         "customer": {"type": "string"},
         "number": {"type": "integer"},
-        "status": {"type": "string"},
+        "status": {"type": "string", "default": "new"},
     }
     assert schema["required"] == ["customer", "number"]
     assert json.loads(run("models", "export", here, "--json").out)["format"] == "cloudformation"
