@@ -63,6 +63,11 @@ $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@$(PY) $(PIP_INSTALL) --editable '.[bench]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.created pyproject.toml
+	@echo "installing dynamorm-py[docs] into $(VENV)"
+	@$(PY) $(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
 .PHONY: setup
 setup: $(VENV)/.installed-dev  ## create .venv with everything a contributor needs
 
@@ -118,6 +123,10 @@ soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose (the
 .PHONY: bench
 bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3 and the peers (half an hour)
 	$(PY) -m benchmarks $(BENCH_ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.installed-docs  ## the documentation, in build/docs/html; a warning is an error
+	nice $(PY) -m scripts.docs
 
 # ---------------------------------------------------------------------------------------------------------------- lint
 

@@ -37,7 +37,11 @@ class ConfigSettings(Settings):
 
 
 class Credentials(msgspec.Struct, frozen=True, metaclass=Settings):
-    """An AWS access key. ``expires_at`` is in Unix seconds, None for one that does not expire.
+    """An AWS access key.
+
+    * ``key_id``, ``secret``: the access key's id, and the secret that belongs to it.
+    * ``token`` (None): the session token of temporary credentials.
+    * ``expires_at`` (None): Unix seconds, None for a key that does not expire.
 
     The secret and the token never appear in ``repr``. Raises `ConfigError` for text that cannot be a key: such text
     usually comes from a copied line end, and could otherwise smuggle headers into a request.

@@ -42,8 +42,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
 
     Where and who:
 
-    * ``region``: e.g. ``"eu-west-1"``. Left out: the one in an AWS endpoint's name, then AWS's settings.
-    * ``endpoint``: e.g. ``"https://dynamodb.eu-west-1.amazonaws.com"``, which is also the default for that Region.
+    * ``region``: such as ``"eu-west-1"``. Left out: the one in an AWS endpoint's name, then AWS's settings.
+    * ``endpoint``: such as ``"https://dynamodb.eu-west-1.amazonaws.com"``, which is also the default for that Region.
       AWS's hosts are always allowed, others only when named in ``endpoint_allow_list`` (exact names, or
       ``"*.suffix"``): a request carries data and a signature, so a changed variable must not choose who gets it.
       This machine needs no entry. Link-local and metadata addresses are refused whatever is listed.
@@ -68,7 +68,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
       itself is settled about 6.5 s after the first attempt, so less than 7.5 s turns some of them into unknowns.
     * ``max_attempts`` (4): requests per operation, the first included, as in AWS's SDKs for DynamoDB.
     * ``retry_mode``: ``"standard"``, the only one there is: AWS's other modes are refused wherever they are set.
-    * ``retry_base`` (0.025): the wait before retry i is random * min(base * 2**i, cap); AWS's figure for DynamoDB.
+    * ``retry_base`` (0.025): the wait before retry i is ``random * min(base * 2**i, cap)``; AWS's figure for DynamoDB.
     * ``throttle_base`` (1.0): the same after throttling; AWS's figure. Payments may prefer 0.1 with ``retry_cap=1.0``.
     * ``retry_cap`` (20.0): the longest wait before jitter; AWS's figure.
     * ``conflict_tries`` (8): attempts of an operation that meets another's transaction. Conflicts last milliseconds

@@ -80,6 +80,15 @@ class DynamORMError(Exception):
         return frozenset({self.code, *self._codes, *filter(None, kinds)})
 
     @property
+    def reference(self) -> str:
+        """The entry of this error in the documentation, below its root: cause and remedy. An error with AWS's code has that of its class.
+
+        Example: ``log.error("%s, see %s", error.safe, error.reference)``
+        """
+        code = self.code if self.code.startswith("Err") else type(self).code
+        return f"reference/errors.html#{code.lower()}"
+
+    @property
     def safe(self) -> str:
         """The message without any attribute value, fit for any log: what others say of a program's own text is left out."""
         message = self.message if self._words is None else self.message.replace(self._words, "...")

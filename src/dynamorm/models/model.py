@@ -262,7 +262,7 @@ class Model(metaclass=ModelMeta):
     ``"camelCase"``, ``"PascalCase"``, ``"kebab-case"`` or a function from field name to stored name),
     ``discriminator`` (stored attribute that tells subclasses apart), ``tag`` (this class's value of it),
     ``strict_creates=True`` (create each item by a transaction with a token, see `DB.create`),
-    ``write_tokens=False`` (do not store `_wt`: an ambiguous write is then reported as `OutcomeUnknown`),
+    ``write_tokens=False`` (do not store ``_wt``: an ambiguous write is then reported as `OutcomeUnknown`),
     ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...), ``crypto_name`` (the name by which
     encrypted values are bound to their table, for one that was renamed). A model without a table is
     used as a nested value.

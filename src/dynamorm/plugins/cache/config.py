@@ -25,7 +25,7 @@ LONGEST_TTL: Final = 7 * 86_400.0
 SHORTEST_KEY: Final = 16
 """Bytes of a ``mac_key``: 128 bits cannot be guessed."""
 
-Ttl: TypeAlias = "Callable[[type[Any]], float | timedelta | None]"
+Ttl: TypeAlias = Callable[[type[Any]], float | timedelta | None]
 
 
 class CacheConfig(Struct, frozen=True, kw_only=True, metaclass=Settings):
