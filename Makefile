@@ -86,6 +86,10 @@ demo: $(VENV)/.installed-demo  ## payments under contention and a lossy network,
 payments: $(VENV)/.installed-service  ## the payment service of examples/payments on an engine inside the process
 	$(PY) -m examples.payments
 
+.PHONY: stranger
+stranger: $(VENV)/.created  ## from the wheel to the page of a new project in a bare environment, with the time of each step
+	$(PY) scripts/strangers_path.py --pictures build/stranger
+
 .PHONY: test
 test: $(VENV)/.installed-dev  ## everything that needs no Java; what type checkers say of programs is part of `make lint`
 	$(PY) -m pytest -m "$(NO_JAVA) and not typing" $(PARALLEL) $(PYTEST_ARGS)

@@ -5,18 +5,40 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.wheel import ROOT
 
 pytestmark = pytest.mark.engine
 
 
 def environ():
     return {name: value for name, value in os.environ.items() if not name.startswith(("DYNAMODB_", "DYNAMORM_"))}
+
+
+@contextmanager
+def served(folder, *arguments):
+    """The page of a project, in a process of its own. Gives its address, and ends it by Ctrl-C."""
+    command = [sys.executable, "-W", "error", "-m", "shop.page", *arguments]
+    with subprocess.Popen(command, cwd=folder, env=environ(), stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child.stdout.readline().split()[3]
+        finally:
+            child.send_signal(signal.SIGINT)
+            assert child.wait(30) == 0
+
+
+def opened(url, data=None):
+    with urllib.request.urlopen(url, data, timeout=30) as answer:
+        assert answer.status == 200
+        return answer.read().decode()
 
 
 def test_its_tests_pass_and_its_page_answers(run, tmp_path):
@@ -27,22 +49,53 @@ def test_its_tests_pass_and_its_page_answers(run, tmp_path):
     folder = tmp_path / "shop"
     assert not any("NAME" in path.read_text() for path in folder.rglob("*") if path.is_file())
 
-    command = [sys.executable, "-W", "error", "-m", "unittest"]
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     tested = subprocess.run(command, cwd=folder, env=environ(), capture_output=True, text=True, check=False)
-    assert tested.returncode == 0, tested.stderr
-    assert "Ran 4 tests" in tested.stderr
+    assert tested.returncode == 0, tested.stdout
+    assert "9 passed" in tested.stdout
 
-    command = [sys.executable, "-m", "shop.page", "0"]
-    with subprocess.Popen(command, cwd=folder, env=environ(), stdout=subprocess.PIPE, text=True) as child:
-        try:
-            url = child.stdout.readline().split()[3]
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                assert "Tea" in answer.read().decode()
-            with urllib.request.urlopen(url, b"buy=tea", timeout=30) as answer:
-                assert "you bought one: Tea" in answer.read().decode()
-        finally:
-            child.send_signal(signal.SIGINT)
-            assert child.wait(30) == 0
+    with served(folder, "0") as url:
+        assert "Tea" in opened(url)
+        assert "You bought one: Tea." in opened(url, b"buy=tea")
+        assert "You bought one" not in opened(f"{url}/?bought=nothing")
+    with served(folder, "0") as url:
+        assert '<td>Tea<td class="number">4.50<td class="number">4' in opened(url), "it is all in a file"
+
+
+def test_a_clumsy_user_is_told_what_to_do(run, tmp_path):
+    run("init", "shop")
+    folder = tmp_path / "shop"
+
+    def told(*arguments):
+        command = [sys.executable, "-m", "shop.page", *arguments]
+        done = subprocess.run(
+            command, cwd=folder, env=environ(), capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    assert "usage" in told("no-port")
+    assert "usage" in told("99999")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "is taken: try" in told(str(taken.getsockname()[1]))
+    with served(folder, "0"):
+        assert "the database cannot be opened" in told("0"), "a file serves one process at a time"
+
+
+def test_it_says_what_is_missing(run, monkeypatch):
+    assert "pip install" not in run("init", "shop").err
+    monkeypatch.setattr("dynamorm.adapters.cli.commands.start.find_spec", lambda name: None)
+    assert "pip install 'dynamorm-py[testing]'; python -m pytest" in run("init", "other_shop").err
+
+
+@pytest.mark.soak
+def test_the_way_of_a_stranger(tmp_path):
+    """From the wheel to a page in a browser, with nothing of this tree."""
+    command = [sys.executable, "scripts/strangers_path.py", "--pictures", str(tmp_path)]
+    walked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "in all" in walked.stdout, walked.stdout + walked.stderr
+    assert "a product is bought" in walked.stdout
 
 
 def test_its_models_are_known_to_the_command(run, tmp_path, monkeypatch, db):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def init(
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="of the project, and of its folder", show_default=False)],
 ) -> None:
-    """Make a starter project in a new folder: models, a page, and tests, which need nothing but DynamORM."""
+    """Make a starter project in a new folder: models, a page, and tests. It runs at once: no account, no Docker, no Java."""
     folder = Path(name)
     if folder.is_absolute() or ".." in folder.parts or len(folder.parts) != 1:
         raise Stop(Code.USAGE, "NAME is a name, and no path: go to the folder in which the project shall be")
@@ -40,4 +41,5 @@ def init(
             settings.out.row(path=path.as_posix())
         else:
             settings.out.line(path.as_posix())
-    settings.out.note(f"cd {name}; python -m unittest; python -m {name}.page")
+    install = "" if find_spec("pytest") else "pip install 'dynamorm-py[testing]'; "
+    settings.out.note(f"cd {name}; {install}python -m pytest; python -m {name}.page")

@@ -9,13 +9,14 @@ _HERE: Final = Path(__file__).parent
 
 FILES: Final = {
     "README.md": "readme.txt",
+    "Makefile": "makefile.txt",
     "pyproject.toml": "pyproject.txt",
     ".gitignore": "gitignore.txt",
     "NAME/__init__.py": "package.txt",
     "NAME/models.py": "models.txt",
     "NAME/store.py": "store.txt",
+    "NAME/database.py": "database.txt",
     "NAME/page.py": "page.txt",
-    "tests/__init__.py": "tests.txt",
     "tests/test_store.py": "test_store.txt",
     "tests/test_page.py": "test_page.txt",
 }
