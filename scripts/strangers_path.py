@@ -89,18 +89,23 @@ def walk(place: Path, pictures: Path | None) -> float:
             with steps.step("its page is served, and shows the products"):
                 assert child.stdout is not None
                 url = child.stdout.readline().split()[3]
-                with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - it is the page of our own child
-                    assert answer.status == 200
-                    assert "Coffee" in answer.read().decode()
+                assert "Coffee" in opened(url)
             with steps.step("a product is bought"):
-                with urllib.request.urlopen(url, b"buy=tea", timeout=30) as answer:  # noqa: S310 - as above
-                    assert "You bought one: Tea." in answer.read().decode()
+                assert "You bought one: Tea." in opened(url, b"buy=tea")
             if pictures is not None:
                 with steps.step(f"pictures of it, in {pictures}"):
                     photograph(url, pictures)
         finally:
             child.terminate()
     return steps.seconds
+
+
+def opened(url: str, data: bytes | None = None) -> str:
+    """The page at an address, as a browser gets it."""
+    with urllib.request.urlopen(url, data, timeout=30) as answer:  # noqa: S310 - it is the page of our own child
+        assert answer.status == 200
+        text: str = answer.read().decode()
+        return text
 
 
 def photograph(url: str, folder: Path) -> None:
