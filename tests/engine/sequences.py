@@ -28,11 +28,15 @@ VALUES: tuple[dict[str, Any], ...] = (
 NAMES = ("v", "w", "m", "l", "kept")
 
 
-class Sequence:
-    """Requests drawn one after another. ``rng`` decides everything."""
+class Drawn:
+    """Requests drawn one after another. ``rng`` decides everything; partition keys begin with ``prefix``."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, prefix: str = "") -> None:
         self.rng = rng
+        self.prefix = prefix
+
+    def partition(self, letters: str) -> dict[str, Any]:
+        return {"S": self.prefix + self.rng.choice(letters)}
 
     def request(self) -> tuple[str, dict[str, Any]]:
         """An operation and its request."""
@@ -48,8 +52,8 @@ class Sequence:
 
     def key(self, name: str) -> dict[str, Any]:
         if name == "plain":
-            return {"id": {"S": self.rng.choice("abcd")}}
-        return {"pk": {"S": self.rng.choice("xy")}, "sk": {"N": str(self.rng.randint(-2, 3))}}
+            return {"id": self.partition("abcd")}
+        return {"pk": self.partition("xy"), "sk": {"N": str(self.rng.randint(-2, 3))}}
 
     def item(self, name: str) -> dict[str, Any]:
         rng, item = self.rng, self.key(name)
@@ -58,7 +62,7 @@ class Sequence:
                 item[one] = rng.choice(VALUES)
         if name == "wide":
             for one, value in (
-                ("g", {"S": rng.choice("gh")}),
+                ("g", self.partition("gh")),
                 ("n", {"N": str(rng.randint(0, 9))}),
                 ("s", {"S": rng.choice("st")}),
             ):
@@ -123,7 +127,7 @@ class Sequence:
         rng, parts = self.rng, {"SET": [], "REMOVE": [], "ADD": [], "DELETE": []}
         paths = rng.sample((*NAMES, "m.a", "m.c", "l[0]", "l[1]", "l[9]"), rng.choice((1, 1, 2, 3)))
         if request["TableName"] == "wide" and rng.random() < 0.3:
-            parts["SET"].append(f"g = {self.value(request, {'S': rng.choice('gh')})}")
+            parts["SET"].append(f"g = {self.value(request, self.partition('gh'))}")
         for path in paths:
             kind = rng.random()
             if kind < 0.3:
@@ -166,11 +170,11 @@ class Sequence:
         where = rng.choice((None, None, "all", "keys", "local"))
         request: dict[str, Any] = {"TableName": "wide", "ScanIndexForward": rng.random() < 0.5}
         if where in ("all", "keys"):
-            request["KeyConditionExpression"] = f"g = {self.value(request, {'S': rng.choice('gh')})}"
+            request["KeyConditionExpression"] = f"g = {self.value(request, self.partition('gh'))}"
             if where == "all" and rng.random() < 0.4:
                 request["KeyConditionExpression"] += f" AND n >= {self.value(request, {'N': str(rng.randint(0, 9))})}"
         else:
-            request["KeyConditionExpression"] = f"pk = {self.value(request, {'S': rng.choice('xy')})}"
+            request["KeyConditionExpression"] = f"pk = {self.value(request, self.partition('xy'))}"
             request["ConsistentRead"] = rng.random() < 0.5
             if where is None and rng.random() < 0.6:
                 op = rng.choice(("=", "<", "<=", ">", ">="))

@@ -4,7 +4,6 @@ DynamoDB Local is a referee only where nothing observed on AWS says otherwise (d
 failure; ``DYNAMORM_TEST_SEED`` sets another.
 """
 
-import http.client
 import json
 import os
 import random
@@ -14,29 +13,14 @@ import pytest
 from dynamorm.engine import Engine
 from dynamorm.testing.engines import SHORT_RUN, DynamoDBLocal
 
-from .sequences import TABLES, Rules, Sequence
+from .sequences import TABLES, Drawn, Rules
+from .side_by_side import Local, ShortSequences, ask
 
 SEED = int(os.environ.get("DYNAMORM_TEST_SEED", "20260101"))
 LENGTH = 250
+FIRST = int(os.environ.get("DYNAMORM_TEST_FIRST", "0"))
+"""The number of the short sequence that a long run begins with: one that was stopped goes on there."""
 MOST_LEFT_OUT = 0.02
-
-
-class Local:
-    """DynamoDB Local, asked with bytes."""
-
-    def __init__(self, engine):
-        self.connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=30)
-
-    def handle(self, operation, body):
-        scope = "AWS4-HMAC-SHA256 Credential=local/20200101/us-east-1/dynamodb/aws4_request"
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-            "Authorization": f"{scope}, SignedHeaders=host, Signature=0",
-        }
-        self.connection.request("POST", "/", body, headers)
-        answer = self.connection.getresponse()
-        return answer.status, answer.read()
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +28,7 @@ def local():
     with DynamoDBLocal(jvm=SHORT_RUN) as running:
         asked = Local(running)
         yield asked
-        asked.connection.close()
-
-
-def ask(engine, operation, request):
-    status, body = engine.handle(operation, json.dumps(request).encode())
-    return status, json.loads(body)
+        asked.close()
 
 
 @pytest.mark.local
@@ -59,7 +38,7 @@ def test_random_sequences_are_answered_alike(local, figure, count):
     rules, differences = Rules(), []
     for number in range(count):
         rng = random.Random(f"{SEED}/{number}")
-        sequence = Sequence(rng)
+        sequence = Drawn(rng)
         with Engine() as engine:
             for one in TABLES:
                 for side in (engine, local):
@@ -78,3 +57,23 @@ def test_random_sequences_are_answered_alike(local, figure, count):
     assert not differences, f"{len(differences)} differences:\n" + "\n".join(differences[:8])
     assert rules.compared > count * LENGTH / 4
     assert sum(rules.left_out.values()) < MOST_LEFT_OUT * rules.compared
+
+
+@pytest.mark.local
+@pytest.mark.timeout(36_000)
+@pytest.mark.parametrize("count", [200, pytest.param(100_000, marks=pytest.mark.soak)])
+def test_short_random_sequences_are_answered_alike(local, figure, count, capsys):
+    """A long run tells after each thousand how far it came; ``DYNAMORM_TEST_FIRST`` says where it goes on."""
+    found = ShortSequences(local, SEED)
+    first = FIRST if count > 1000 else 0
+
+    def tell(text):
+        with capsys.disabled():
+            print(text, flush=True)  # noqa: T201 - a run of an hour tells how far it came
+
+    found.run(first, count - first, tell if count > 1000 else lambda _: None)
+    figure(f"engine beside DynamoDB Local: {found.told(first)}")
+    assert not found.differences, f"{len(found.differences)} differences:\n" + "\n".join(found.differences[:8])
+    assert found.compared == count - first
+    assert found.ended_early < MOST_LEFT_OUT * found.compared
+    assert sum(found.rules.left_out.values()) < MOST_LEFT_OUT * found.rules.compared

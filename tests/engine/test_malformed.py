@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dynamorm.engine import Engine
 from dynamorm.engine.kms import TARGET
 from dynamorm.engine.kms.service import OPERATIONS as KMS
+from dynamorm.engine.shapes.requests import DEEPEST, _is_too_deep
 
 from .conftest import Asked, index, table
 from .test_requests import SHAPES, strategy
@@ -207,3 +208,15 @@ def test_a_full_disk_is_an_error_that_applies_nothing_and_loses_nothing(tmp_path
             seen += page["Count"]
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]} if "LastEvaluatedKey" in page else None
         assert seen == acknowledged + 1
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "levels"), [(b"[", b"]", 1), (b'{"a\\"[[":', b"}", 1), (b'[{"x":', b"}]", 2)]
+)
+def test_a_request_is_a_thousand_levels_deep_at_most_however_it_is_nested(opens, closes, levels):
+    text = b'"[[[{"'  # signs inside of texts are none
+    deep = DEEPEST // levels - 1
+    assert not _is_too_deep(b"[" + opens * 3 + text + closes * 3 + b"," + opens * deep + text + closes * deep + b"]")
+    assert not _is_too_deep(opens * (DEEPEST // levels) + text + closes * (DEEPEST // levels))
+    assert _is_too_deep(opens * (DEEPEST // levels + 1) + text + closes * (DEEPEST // levels + 1))
+    assert _is_too_deep(opens * (DEEPEST + 1))

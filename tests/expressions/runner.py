@@ -1,7 +1,8 @@
 """Sends random expressions, compiled by the library, to an engine and compares what it did with the evaluator.
 
-One world after another: its items are stored, then conditions are checked a hundred to a transaction, filters by
-queries, projections by gets, and every item walks through a row of updates. All requests of a world go out together.
+One world after another: its items are stored, then conditions are checked a hundred to a transaction, filters by queries,
+projections read a hundred to a transaction, and every item walks through a row of updates. Each expression is judged on its own;
+what must be refused is asked alone. All requests of a world go out together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from dynamorm.codec.strict import dumps, read_object
@@ -24,11 +26,13 @@ from .worlds import TABLE, World, item_of, random_fields, random_world
 
 ITEMS = 100
 PARTITIONS = 5
-CONDITIONS = 1000
-FILTERS = 150
-PROJECTIONS = 250
+CONDITIONS = 40
+PROJECTIONS = 10
 UPDATES = 6
-"""Of each item."""
+"""Of each item; the former are cheap to ask for."""
+FILTERS = 300
+GENTLE = {"CONDITIONS": 10, "PROJECTIONS": 2, "FILTERS": 150}
+"""What a gentle run asks for instead."""
 KINDS = ("conditions", "filters", "projections", "updates")
 BY_VERB = 0.1
 """The share of filters and updates that goes through the public face instead of the compiler alone."""
@@ -53,12 +57,26 @@ class Run:
         self.differences: list[str] = []
         self.gate = asyncio.Semaphore(AT_ONCE)
 
-    async def until(self, count: int) -> None:
-        """World after world, until so many expressions were compared."""
-        number = 0
+    async def until(self, count: int, first: int = 0, tell: Callable[[str], None] = lambda _: None) -> None:
+        """World after world, from the one with the number ``first`` on, until so many expressions were compared."""
+        number = first
         while self.compared < count:
             await _World(self, number).run()
             number += 1
+            if not (number - first) % 5:
+                tell(self.told(first, number))
+        tell(self.told(first, number))
+
+    def told(self, first: int, end: int) -> str:
+        """The counts."""
+        return (
+            f"seed {self.seed}, worlds {first} to {end - 1}: {self.compared:,} expressions, {len(self.differences)} differences,"
+            f" {dict(self.counts)}"
+        )
+
+    def size(self, name: str) -> int:
+        """How many of a kind are asked for in a world."""
+        return GENTLE[name] if self.gentle and name in GENTLE else int(globals()[name])
 
     @property
     def compared(self) -> int:
@@ -91,6 +109,7 @@ class _World:
         await asyncio.gather(self._conditions(), self._filters(), self._projections())
         if not self.run_of.gentle:
             await asyncio.gather(*(self._walk(index) for index in range(ITEMS)))
+            await self._same("after the updates")
 
     def differs(self, what: str, index: int, **shown: Any) -> None:
         if isinstance(shown.get("expected"), dict) and isinstance(shown.get("found"), dict):
@@ -116,22 +135,35 @@ class _World:
             objects.append(self.world.model(pk=self.partition(index), sk=index, **fields))
             self.items.append({**read_item(self.key(index)), **item_of(self.world, fields)})
         await asyncio.gather(*map(self._put, objects))
-        await asyncio.gather(*(self._same("stored", index) for index in range(ITEMS)))
-        for index, one in enumerate(objects):
-            found = await self.run_of.db.get(self.world.model, one.pk, one.sk, consistent=True)
-            fields = {field: getattr(found, field) for field in self.world.kinds}
-            if {**read_item(self.key(index)), **item_of(self.world, fields)} != self.items[index]:
-                self.differs("loaded", index, expected=one, found=found)
+        await self._same("stored")
+        await asyncio.gather(*(self._loaded(index, one) for index, one in enumerate(objects)))
+
+    async def _loaded(self, index: int, obj: Any) -> None:
+        """See that an object is read as it was stored."""
+        async with self.run_of.gate:
+            found = await self.run_of.db.get(self.world.model, obj.pk, obj.sk, consistent=True)
+        fields = {field: getattr(found, field) for field in self.world.kinds}
+        if {**read_item(self.key(index)), **item_of(self.world, fields)} != self.items[index]:
+            self.differs("loaded", index, expected=obj, found=found)
 
     async def _put(self, obj: Any) -> None:
         async with self.run_of.gate:
             await self.run_of.db.put(obj)
 
-    async def _same(self, what: str, index: int) -> None:
-        found = await self.ask("GetItem", self._whole(index))
-        stored = _own(found.get("Item", {}))
-        if stored != self.items[index]:
-            self.differs(what, index, expected=self.items[index], found=stored)
+    async def _same(self, what: str) -> None:
+        """See that all items are stored as they should be."""
+        found: dict[str, Item] = {}
+        keys = [self.key(index) for index in range(ITEMS)]
+        while keys:
+            answer = await self.ask(
+                "BatchGetItem", {"RequestItems": {self.table: {"Keys": keys, "ConsistentRead": True}}}
+            )
+            found |= {one["sk"]["N"]: _own(one) for one in answer["Responses"].get(self.table, ())}
+            keys = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", ())
+        for index, item in enumerate(self.items):
+            stored = found.get(f"{index}", {})
+            if stored != item:
+                self.differs(what, index, expected=item, found=stored)
 
     def _whole(self, index: int) -> dict[str, Any]:
         return {"TableName": self.table, "Key": self.key(index), "ConsistentRead": True}
@@ -139,7 +171,7 @@ class _World:
     # Conditions
 
     async def _conditions(self) -> None:
-        await asyncio.gather(*(self._batch() for _ in range(CONDITIONS // ITEMS)))
+        await asyncio.gather(*(self._batch() for _ in range(self.run_of.size("CONDITIONS"))))
 
     async def _batch(self) -> None:
         """One condition on each item, all in one transaction; those that must be refused go alone."""
@@ -208,7 +240,8 @@ class _World:
 
     async def _filters(self) -> None:
         generator = Generator(self.rng, self.world, keys=False, gentle=self.run_of.gentle)
-        await asyncio.gather(*(self._filter(generator, number % PARTITIONS) for number in range(FILTERS)))
+        count = self.run_of.size("FILTERS")
+        await asyncio.gather(*(self._filter(generator, number % PARTITIONS) for number in range(count)))
 
     async def _filter(self, generator: Generator, partition: int) -> None:
         """A filter over all items of a partition."""
@@ -273,34 +306,61 @@ class _World:
     # Projections
 
     async def _projections(self) -> None:
-        await asyncio.gather(*(self._project(self.rng.randrange(ITEMS)) for _ in range(PROJECTIONS)))
+        await asyncio.gather(*(self._project() for _ in range(self.run_of.size("PROJECTIONS"))))
 
-    async def _project(self, index: int) -> None:
-        self.counts["projections"] += 1
-        made = self.generator.projection(self.items[index])
-        distinct = list(dict.fromkeys(made.meaning))  # the library counts a path given twice once
-        expected = _refusal(refuse_overlaps, distinct)
-        places = Placeholders()
-        try:
-            text = projection_text(made.ours, places)
-        except ValidationError as error:
-            self._refused_early("projection", index, made, expected, error)
-            return
-        request = {"TableName": self.table, "Key": self.key(index), "ConsistentRead": True}
-        request |= {"ProjectionExpression": text, **names(places)}
-        try:
-            answer = await self.ask("GetItem", request)
-        except ValidationError as error:
+    async def _project(self) -> None:
+        """One projection of each item, all in one transaction; those that must be refused go alone."""
+        made: dict[int, Any] = {}
+        gets: dict[int, dict[str, Any]] = {}
+        for index, item in enumerate(self.items):
+            self.counts["projections"] += 1
+            one = self.generator.projection(item)
+            made[index] = distinct = list(dict.fromkeys(one.meaning))  # the library counts a path given twice once
+            expected = _refusal(refuse_overlaps, distinct)
+            places = Placeholders()
+            try:
+                text = projection_text(one.ours, places)
+            except ValidationError as error:
+                self._refused_early("projection", index, one, expected, error)
+                continue
+            request = {"TableName": self.table, "Key": self.key(index), "ProjectionExpression": text, **names(places)}
             if expected is None:
+                gets[index] = request
+            else:
+                await self._must_refuse_projection(index, request, expected)
+        await self._read(gets, made)
+
+    async def _must_refuse_projection(self, index: int, request: dict[str, Any], expected: Refused) -> None:
+        try:
+            await self.ask("GetItem", request)
+        except ValidationError:
+            return
+        self.differs("projection not refused", index, request=request, expected=expected)
+
+    async def _read(self, gets: dict[int, dict[str, Any]], made: dict[int, Any]) -> None:
+        if not gets:
+            return
+        try:
+            if len(gets) == 1 or self.run_of.gentle:
+                found = [await self.ask("GetItem", one | {"ConsistentRead": True}) for one in gets.values()]
+            else:
+                answer = await self.ask("TransactGetItems", {"TransactItems": [{"Get": one} for one in gets.values()]})
+                found = answer["Responses"]
+        except ValidationError as error:
+            if len(gets) == 1:
+                ((index, request),) = gets.items()
                 self.differs("projection refused", index, request=request, error=error)
+                return
+            half = len(gets) // 2
+            for part in (list(gets)[:half], list(gets)[half:]):
+                await self._read({index: gets[index] for index in part}, made)
             return
-        if expected is not None:
-            self.differs("projection not refused", index, request=request, expected=expected)
-            return
-        wanted, found = project(distinct, self.items[index]), read_item(answer.get("Item", {}))
-        self.counts["attributes found"] += bool(wanted)
-        if wanted != found:
-            self.differs("projection", index, request=request, item=self.items[index], expected=wanted, found=found)
+        for (index, request), one in zip(gets.items(), found, strict=True):
+            wanted, stored = project(made[index], self.items[index]), read_item(one.get("Item", {}))
+            self.counts["attributes found"] += bool(wanted)
+            if wanted != stored:
+                item = self.items[index]
+                self.differs("projection", index, request=request, item=item, expected=wanted, found=stored)
 
     # Updates
 
@@ -313,7 +373,6 @@ class _World:
             self.counts["updates"] += 1
             if not await self._update(generator, index):
                 break
-        await self._same("after the updates", index)
 
     async def _update(self, generator: Generator, index: int) -> bool:
         """One update; False when engine and evaluator no longer agree on the item."""

@@ -21,7 +21,10 @@ from dynamorm.engine.shapes.forms import ITEM, TAKEN, AttributeValue
 DEEPEST: Final = 1000
 """Levels of nesting in a request, of which no item has more than 32."""
 
-_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL).finditer
+_strings: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL).sub
+_NO_SIGN: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ALIKE: Final = bytes.maketrans(b"{}", b"[]")
+_OPENS: Final = ord("[")
 
 MAX_BODY: Final = 16 * 1024 * 1024
 
@@ -162,15 +165,18 @@ def _read_with_care(name: str, body: bytes) -> dict[str, Any]:
 
 def _is_too_deep(body: bytes) -> bool:
     """Whether some value is nested too deeply, whatever the interpreter's own stack can bear."""
+    signs = _strings(b"", body).translate(_ALIKE, _NO_SIGN)
+    left = DEEPEST
+    while signs:  # the innermost level of all values at once, while most are there
+        inner = signs.replace(b"[]", b"")
+        if len(inner) > len(signs) // 4 * 3:
+            break
+        signs, left = inner, left - 1
     depth = 0
-    for token in _NESTING(body):
-        sign = token.group()
-        if sign in b"{[":
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif sign in b"}]":
-            depth -= 1
+    for sign in signs:
+        depth += 1 if sign == _OPENS else -1
+        if depth > left:
+            return True
     return False
 
 
