@@ -6,7 +6,7 @@ import time
 from dynamorm.codec.placing import Place
 from dynamorm.models.schema.schema import SCHEMAS
 from dynamorm.plugins import EncryptionPlugin
-from dynamorm.plugins.encryption.envelope import BranchKey
+from dynamorm.plugins.encryption.branch import BranchKey
 from dynamorm.plugins.encryption.needs import Opened
 
 from .encryption_kit import PAN, Card, Provider

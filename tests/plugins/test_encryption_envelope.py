@@ -1,23 +1,30 @@
 """The envelope of an encrypted value: known answers, and that nothing but the envelope of its place opens."""
 
+import base64
 import hashlib
+import hmac
 import itertools
+import json
+import sys
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamorm.errors import TamperedCiphertext
+from dynamorm.codec.placing import Place
+from dynamorm.errors import ConfigError, TamperedCiphertext, ValidationError
+from dynamorm.plugin import framed_key, key_part
+from dynamorm.plugins.encryption.ciphers import Envelopes
 from dynamorm.plugins.encryption.envelope import (
     OVERHEAD,
-    Envelopes,
     expand,
     framed,
     place_bytes,
     version_of,
     with_key,
 )
-from dynamorm.plugins.encryption.values import from_bytes, to_bytes
+from dynamorm.plugins.encryption.values import Read, from_bytes, to_bytes
 
 BRANCH, VERSION = bytes(range(32)), bytes(range(16))
 SALT, NONCE = bytes(range(32, 48)), bytes(range(64, 76))
@@ -179,3 +186,60 @@ def test_noise_opens_as_nothing(envelopes):
     for number in range(2000):
         noise = hashlib.sha512(b"%d" % number).digest() * 3
         refused(envelopes, b"\xd7\x01\x01\x00" + noise)
+
+
+KEYS = st.lists(
+    st.one_of(
+        st.text(min_size=1, max_size=40).map(lambda text: {"S": text}),
+        st.binary(min_size=1, max_size=40).map(lambda data: {"B": base64.b64encode(data).decode()}),
+        st.integers(-(10**37), 10**37).map(lambda number: {"N": str(number)}),
+        st.sampled_from([{"N": "1E+2"}, {"N": "0.10"}, {"N": "-0"}, {"S": "\0"}, {"S": 'a"\\u00e9'}]),
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+@given(KEYS, st.lists(st.sampled_from(["pk", "sk", "é", "a-b"]), min_size=2, max_size=2, unique=True))
+def test_a_place_frames_its_key_however_it_is_written(wires, names):
+    names = tuple(names[: len(wires)])
+    item = {"other": {"L": [{"S": "x"}]}, **dict(zip(names, wires, strict=True))}
+    expected = [part for name, wire in zip(names, wires, strict=True) for part in key_part(name, wire)]
+    expected += ["", "", b""] * (2 - len(wires))
+    expected = framed(*(part if isinstance(part, bytes) else part.encode() for part in expected))
+    for raw in (json.dumps(item), json.dumps(item, ensure_ascii=False, indent=1)):
+        place = Place(raw.encode(), names)
+        assert place.framed == expected == place.framed
+        assert place.framed == framed_key(place.key)
+    assert Read(names, item.get, {}).framed == expected
+
+
+@pytest.mark.parametrize("raw", [None, b"{}", b'{"pk":{"S":"a"}}'])
+def test_a_place_without_its_key_frames_nothing(raw):
+    with pytest.raises(ValidationError, match="read without that key"):
+        Place(raw, ("pk", "sk")).framed
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=300), st.binary(min_size=1, max_size=300))
+def test_an_envelope_is_what_the_format_says(branch, place, plain):
+    envelope = Envelopes().seal(branch, VERSION, place, plain)
+    head, commitment, sealed = envelope[:48], envelope[48:80], envelope[80:]
+    salt, nonce = head[20:36], head[36:]
+    committing = expand(branch, b"dynamorm/commit/1" + salt)
+    assert commitment == hmac.digest(committing, head + place, "sha256")
+    cipher = AESGCM(expand(branch, b"dynamorm/key/1" + salt))
+    assert sealed == cipher.encrypt(nonce, plain, head + commitment + place)
+    assert Envelopes().open(branch, place, envelope) == plain
+
+
+def test_salt_and_nonce_are_given_both_or_none(envelopes):
+    for one in ({"salt": SALT}, {"nonce": NONCE}):
+        with pytest.raises(ValueError, match=r"[Nn]once"):
+            envelopes.seal(BRANCH, VERSION, PLACE, PLAIN, **one)
+
+
+def test_without_cryptography_the_error_names_the_extra(monkeypatch):
+    monkeypatch.delitem(sys.modules, "dynamorm.plugins.encryption.branch", raising=False)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.hmac", None)
+    with pytest.raises(ConfigError, match=r"dynamorm-py\[encryption\]"):
+        Envelopes()

@@ -12,7 +12,8 @@ from dynamorm import DB, Attr, Bits, Encrypted, Full, Model, Presets, Unique, at
 from dynamorm.errors import DuplicateKey, ModelError, ValidationError
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.blind import BlindIndex
-from dynamorm.plugins.encryption.envelope import BranchKey, framed
+from dynamorm.plugins.encryption.branch import BranchKey
+from dynamorm.plugins.encryption.envelope import framed
 from dynamorm.plugins.encryption.needs import Opened
 
 from .encryption_kit import PAN

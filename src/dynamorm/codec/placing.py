@@ -12,13 +12,13 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from msgspec import defstruct
+from msgspec import Struct, defstruct
 from msgspec.json import Decoder
 from msgspec.structs import astuple
 
 from dynamorm.codec.strict import dumps
 from dynamorm.errors import ModelError, ValidationError
-from dynamorm.models.schema.placed import Unread, key_part
+from dynamorm.models.schema.placed import NO_SORT_KEY, KeyPart, Unread, framed_key, framed_part, key_part
 
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
@@ -35,7 +35,7 @@ class Place:
     Example: ``for name, kind, value in place.key: digest.update(value)``
     """
 
-    __slots__ = ("_key", "_names", "_raw", "attributes", "scope")
+    __slots__ = ("_framed", "_key", "_names", "_raw", "attributes", "scope")
 
     def __init__(
         self,
@@ -46,7 +46,8 @@ class Place:
     ) -> None:
         self._raw = raw  # the JSON of the item, or of its key
         self._names = names
-        self._key: tuple[tuple[str, str, bytes], ...] | None = None
+        self._key: tuple[KeyPart, ...] | None = None
+        self._framed: bytes | None = None
         self.scope: Mapping[str, str] = scope
         self.attributes: Mapping[str, Any] | None = attributes  # of an item that is about to be stored
 
@@ -61,7 +62,7 @@ class Place:
         return (_made((name,)) if read is None else read)(self._raw)[0]  # type: ignore[no-any-return] # a wire value
 
     @property
-    def key(self) -> tuple[tuple[str, str, bytes], ...]:
+    def key(self) -> tuple[KeyPart, ...]:
         """The attributes of the key, partition first: name, type (S, N or B), and the bytes of the stored value.
 
         Raises: ValidationError where the item was read without its key.
@@ -71,7 +72,17 @@ class Place:
             key = self._key = self._read_key()
         return key
 
-    def _read_key(self) -> tuple[tuple[str, str, bytes], ...]:
+    @property
+    def framed(self) -> bytes:
+        """The key as bytes: see `dynamorm.models.schema.placed.framed_key`. Raises: as `key`."""
+        framed = self._framed
+        if framed is None:
+            raw = self._raw
+            framed = None if raw is None else (_framer(self._names) or _framer_of(self._names))(raw)
+            self._framed = framed = framed_key(self.key) if framed is None else framed
+        return framed
+
+    def _read_key(self) -> tuple[KeyPart, ...]:
         if self._raw is not None:
             names = self._names
             found = (_reader(names) or _made(names))(self._raw)
@@ -89,15 +100,56 @@ _reader: Final = _readers.get
 
 def _made(names: tuple[str, ...]) -> Callable[[bytes], tuple[Any, ...]]:
     """What reads these attributes of an item's JSON, and no other: None for each that is not there."""
-    fields: Any = [(f"a{at}", Any, None) for at in range(len(names))]
-    rename = {f"a{at}": name for at, name in enumerate(names)}
-    decode: Callable[[bytes], Any] = Decoder(defstruct("KeyOfItem", fields, rename=rename, gc=False)).decode
+    decode = _decoder(names, Any)
 
     def read(raw: bytes) -> tuple[Any, ...]:
         return astuple(decode(raw))
 
     _readers[names] = read
     return read
+
+
+def _decoder(names: tuple[str, ...], of: Any, default: Any = None) -> Callable[[bytes], Any]:
+    fields: Any = [(f"a{at}", of, default) for at in range(len(names))]
+    rename = {f"a{at}": name for at, name in enumerate(names)}
+    decode: Callable[[bytes], Any] = Decoder(defstruct("KeyOfItem", fields, rename=rename, gc=False)).decode
+    return decode
+
+
+class _Text(Struct, frozen=True, gc=False):
+    S: str | None = None
+
+
+_NO_TEXT: Final = _Text()
+
+
+_framers: dict[tuple[str, ...], Callable[[bytes], bytes | None]] = {}
+_framer: Final = _framers.get
+
+
+def _framer_of(names: tuple[str, ...]) -> Callable[[bytes], bytes | None]:
+    """What makes `Place.framed` of an item's JSON where its keys are texts, as most are; None for others."""
+    decode = _decoder(names, _Text, _NO_TEXT)
+    start, between = framed_part(names[0], "S"), framed_part(names[-1], "S")
+
+    def one(raw: bytes) -> bytes | None:
+        text = decode(raw).a0.S
+        if text is None:
+            return None
+        value: bytes = text.encode()
+        return start + len(value).to_bytes(4, "big") + value + NO_SORT_KEY
+
+    def two(raw: bytes) -> bytes | None:
+        key = decode(raw)
+        text, sorted_by = key.a0.S, key.a1.S
+        if text is None or sorted_by is None:
+            return None
+        value: bytes = text.encode()
+        sort: bytes = sorted_by.encode()
+        return start + len(value).to_bytes(4, "big") + value + between + len(sort).to_bytes(4, "big") + sort
+
+    frame = _framers[names] = one if len(names) == 1 else two
+    return frame
 
 
 NOWHERE: Final = Place(None, ("",))

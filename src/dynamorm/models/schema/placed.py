@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from binascii import a2b_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dynamorm.errors import ValidationError
@@ -69,8 +70,9 @@ class PlacedField:
     """A field whose stored form depends on where its item is stored, such as one that is encrypted for its item alone.
 
     Subclass it, and let ``field(schema, field)`` of a plugin return an object of it. ``place`` is a
-    `dynamorm.codec.placing.Place`: ``place.key`` has name, type and stored bytes of each attribute of the item's key, and
-    ``place.scope`` that of the view. A value is encoded once for each write that is built, and compared with what was loaded
+    `dynamorm.codec.placing.Place`: ``place.key`` has name, type and stored bytes of each attribute of the item's key,
+    ``place.framed`` has the same as bytes, each led by its length in four bytes, with three empty ones behind a key without a
+    sort key, and ``place.scope`` is that of the view. A value is encoded once for each write that is built, and compared with what was loaded
     before that, so two forms of one value make no change. Such a field is no part of a key, is set and removed as a whole, and
     is compared with nothing that `operand` has no encoder for.
 
@@ -183,7 +185,32 @@ def former_tenant_prefix(tenant: str) -> str:
     return f"{OF_TENANTS}{part}{END}"
 
 
-def key_part(name: str, wire: Mapping[str, Any]) -> tuple[str, str, bytes]:
+KeyPart = tuple[str, str, bytes]
+"""One attribute of a key: name, type (S, N or B), and the bytes of the stored value."""
+NO_SORT_KEY: Final = bytes(12)
+
+
+def framed_key(key: Sequence[KeyPart]) -> bytes:
+    """The parts of a key as bytes, so that no two keys give the same: see `place.framed` of `PlacedField`.
+
+    Example: ``framed_key((("pk", "S", b"a"),)).hex() == "00000002706b" "0000000153" "0000000161" + 12 * "00"``
+    """
+    name, kind, value = key[0]
+    framed = framed_part(name, kind) + len(value).to_bytes(4, "big") + value
+    if len(key) == 1:
+        return framed + NO_SORT_KEY
+    name, kind, value = key[1]
+    return framed + framed_part(name, kind) + len(value).to_bytes(4, "big") + value
+
+
+@lru_cache(maxsize=4096)
+def framed_part(name: str, kind: str) -> bytes:
+    """What stands before a value in `framed_key`: name and type."""
+    encoded = name.encode()
+    return len(encoded).to_bytes(4, "big") + encoded + len(kind).to_bytes(4, "big") + kind.encode()
+
+
+def key_part(name: str, wire: Mapping[str, Any]) -> KeyPart:
     """One attribute of a key as ``place.key`` has it: name, type and bytes. A number has one text, however it was spelled.
 
     Example: ``key_part("n", {"N": "1E+2"}) == ("n", "N", b"100")``

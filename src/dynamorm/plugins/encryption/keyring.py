@@ -22,7 +22,8 @@ from dynamorm.errors import (
     VersionConflict,
 )
 
-from .envelope import Envelopes, framed
+from .ciphers import Envelopes
+from .envelope import framed
 from .provider import KeyProvider
 from .records import ACTIVE, Home, Ring, record_of
 
@@ -60,7 +61,7 @@ class Keyring:
         self.provider: KeyProvider = provider
         self.database: Callable[[], Any] = _none
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
-        self._envelopes = envelopes
+        self.envelopes: Envelopes = envelopes
 
     def seconds(self) -> int:
         """The time of the wall in seconds."""
@@ -176,8 +177,8 @@ class Keyring:
         """
         record = yield from self.get(ring, f"S#{name}")
         if record is None and make:
-            version, plain = uuid4(), self._envelopes.random(32)
-            wrapped = self._envelopes.seal(wrapping.branch, wrapping.version, _place(ring, name, version.bytes), plain)
+            version, plain = uuid4(), self.envelopes.random(32)
+            wrapped = self.envelopes.seal(wrapping.branch, wrapping.version, _place(ring, name, version.bytes), plain)
             yield from self._create(ring, f"S#{name}", key_version=str(version), wrapped=wrapped)
             record = yield from self.get(ring, f"S#{name}")
         if record is None:
@@ -187,7 +188,7 @@ class Keyring:
             raise KeyUnavailable(f"the record of a subject of the ring {ring.name} holds no key")
         (version_bytes,) = _uuids(ring, [record.key_version])
         place = _place(ring, name, version_bytes)
-        return version_bytes, self._envelopes.open(wrapping.branch, place, record.wrapped)
+        return version_bytes, self.envelopes.open(wrapping.branch, place, record.wrapped)
 
     # --------------------------------------------------------------------------------------------------------- records
 

@@ -14,7 +14,7 @@ from dynamorm.errors.log import logger
 from dynamorm.plugin import Acquire, Limiter, NotReady
 
 from .bounds import Allowance, Findings, Remembered
-from .envelope import BranchKey, framed
+from .envelope import framed
 from .keyring import Keyring, copying, using
 from .needs import Opened, no_key, no_subject, unavailable
 from .records import Ring
@@ -313,7 +313,7 @@ class Keys:
 
     def _keep(self, ring: Ring, version: bytes, branch: bytes, subject: str | None = None) -> Opened:
         now = self.clock()
-        key = Opened(version, BranchKey(branch), now + self._ttl, now + self._ttl + self._grace)
+        key = Opened(version, self.keyring.envelopes.branch(branch), now + self._ttl, now + self._ttl + self._grace)
         self._bound(self._versions)
         place = ring, version if subject is None else subject
         self._versions[place] = key

@@ -13,7 +13,8 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, KeyDisabled
 from dynamorm.plugin import OfOneProcess
 
-from .envelope import Envelopes, framed
+from .ciphers import Envelopes
+from .envelope import framed
 
 _MARK: Final = b"dynamorm local keys 1\n"
 

@@ -9,10 +9,10 @@ from uuid import UUID
 from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable
 from dynamorm.plugin import NotReady
 
-from .envelope import BranchKey
 from .records import Ring
 
 if TYPE_CHECKING:
+    from .branch import BranchKey
     from .keys import Keys
 
 

@@ -11,7 +11,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ModelError, TamperedCiphertext, TenantRequired
 from dynamorm.plugin import NotReady, OfOneProcess, PlacedField, ReadRule, WriteRule, family_of, without_locals
 
-from .envelope import Envelopes
+from .ciphers import Envelopes
 from .fields import EncryptedField
 from .keyring import Keyring
 from .keys import Keys
@@ -47,9 +47,9 @@ class EncryptionPlugin(OfOneProcess):
                     f" LocalKeyProvider(path), not {type(provider).__name__}"
                 )
         self.provider: KeyProvider = provider
-        self._envelopes = Envelopes()
-        self.keys: Keys = Keys(Keyring(provider, self._envelopes))
-        self._v1 = V1(self.keys, self._envelopes)
+        envelopes = Envelopes()
+        self.keys: Keys = Keys(Keyring(provider, envelopes))
+        self._v1 = V1(self.keys, envelopes)
         self.fields: dict[Any, dict[str, EncryptedField]] = {}
         self._seals: dict[Any, ItemSeal] = {}
         self._tenant_attributes: dict[Any, str] = {}
@@ -85,7 +85,7 @@ class EncryptionPlugin(OfOneProcess):
         if not is_encrypted(field):
             return None
         option = field.option(Encrypted)
-        made = EncryptedField(schema, field, option, self.keys, self._v1, self._envelopes)
+        made = EncryptedField(schema, field, option, self.keys, self._v1)
         of_model = self.fields.setdefault(schema.model, {})
         of_model[field.name] = made
         self._check_agreement(made)

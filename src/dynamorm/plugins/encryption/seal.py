@@ -25,7 +25,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import KeyDisabled, KeyUnavailable, TamperedCiphertext
 from dynamorm.plugin import NotReady, PlacedItem
 
-from .envelope import framed, key_frame, tampered
+from .envelope import framed, tampered
 from .needs import Need
 from .values import bytes_of, is_envelope, to_bytes
 
@@ -281,7 +281,8 @@ def _may_be_open(field: EncryptedField, attributes: Wires, place: Any) -> bool:
 
 
 def _authenticated(field: EncryptedField, ring: str, sealed: bytes, place: Any) -> bytes:
-    return field.bound(place, FORMAT) + key_frame(place.key) + framed(ring.encode(), sealed)
+    key: bytes = place.framed
+    return field.bound(place, FORMAT) + key + framed(ring.encode(), sealed)
 
 
 def _digest(name: str, wire: Any) -> bytes:

@@ -17,7 +17,8 @@ from dynamorm.errors import EncryptionError, KeyDisabled, KeyUnavailable
 from dynamorm.plugin import NotReady
 
 from .bounds import Findings
-from .envelope import Envelopes, tampered
+from .ciphers import Envelopes
+from .envelope import tampered
 from .keyring import checked_key
 from .keys import MANY, MOMENT, Keys
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 from msgspec.json import decode, encode
 
 from dynamorm.errors import ValidationError
-from dynamorm.plugin import key_part
+from dynamorm.plugin import framed_key, key_part
 
 from .envelope import MAGIC, tampered
 
 _TAGS: Final = {"S": b"S", "N": b"N", "B": b"B", "BOOL": b"?", "NULL": b"0", "L": b"L", "M": b"M", "SS": b"s", "NS": b"n", "BS": b"b"}  # fmt: skip
 _NAMES: Final = {byte[0]: tag for tag, byte in _TAGS.items()}
+_TEXT: Final = ord("S")
 _NESTED: Final = frozenset({"L", "M", "SS", "NS", "BS"})
 
 
@@ -50,7 +51,8 @@ def _canonical(wire: dict[str, Any]) -> dict[str, Any]:
 def bytes_to_seal(wire: dict[str, Any], where: str) -> bytes:
     """The canonical bytes of a value of a field. Raises: ValidationError for text that is not Unicode, which has none."""
     try:
-        return to_bytes(wire)
+        text: Any = wire.get("S")
+        return b"S" + text.encode() if text.__class__ is str else to_bytes(wire)  # first, for most are texts
     except UnicodeEncodeError:  # the exception would hold the text, so it is not passed on
         pass
     raise ValidationError(f"{where} holds text that is not valid Unicode", field=where.rpartition(".")[2])
@@ -59,9 +61,11 @@ def bytes_to_seal(wire: dict[str, Any], where: str) -> bytes:
 def from_bytes(data: bytes) -> dict[str, Any]:
     """The wire value of such bytes. Raises: TamperedCiphertext for what is none."""
     try:
+        if data[0] == _TEXT:  # first, for most are texts
+            return {"S": data[1:].decode()}
         tag = _NAMES[data[0]]
         value: Any = data[1:]
-        if tag in {"S", "N"}:
+        if tag == "N":
             value = value.decode()
         elif tag == "BOOL":
             value = {b"1": True, b"0": False}[value]
@@ -91,6 +95,20 @@ def is_envelope(wire: dict[str, Any] | None) -> bool:
     return value is not None and (bytes_of({"B": value[:8]}) or b"")[:4] == MAGIC
 
 
+def plain_bytes(wire: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A wire value whose bytes are no text."""
+    if wire is not None and wire.get("B").__class__ is str:
+        return {"B": b64decode(wire["B"])}
+    if wire is not None and "M" in wire:
+        return {"M": {name: plain_bytes(one) for name, one in wire["M"].items()}}
+    return wire
+
+
+def is_envelope_bytes(value: Any) -> bool:
+    """Whether a value is bytes that say that they are an envelope."""
+    return value.__class__ is bytes and value[:4] == MAGIC
+
+
 def text_of(wire: dict[str, Any] | None) -> Any:
     """The text of a key, or its bytes."""
     if wire is None:
@@ -117,3 +135,8 @@ class Read:
     def key(self) -> tuple[tuple[str, str, bytes], ...]:
         """As `dynamorm.codec.placing.Place.key`."""
         return tuple(key_part(name, self.attribute(name) or {"S": ""}) for name in self._names)
+
+    @property
+    def framed(self) -> bytes:
+        """As `dynamorm.codec.placing.Place.framed`."""
+        return framed_key(self.key)
