@@ -1,6 +1,7 @@
 """Classes that share a table are all of tenants, or none is; and what else one tenant shares with another one: tokens, leases."""
 
 import asyncio
+import hashlib
 import json
 import re
 import warnings
@@ -227,6 +228,23 @@ def test_a_token_is_one_of_its_tenant(face_kind):
     with tenant_scope("a"):
         assert _sent(made, made.db) == _sent(made, made.db)
     assert 1 <= len(_sent(made, a, "x" * 36)) <= 36
+
+
+@pytest.mark.filterwarnings("ignore:the partition key of Shared")
+@pytest.mark.parametrize("models", [(Order,), (Order, Shared), (Shared, Order, Order)])
+@pytest.mark.parametrize("token", ["order-17", 'a"b\\c', None])
+def test_the_token_that_is_sent_is_made_of_the_token_and_the_tenant(face_kind, models, token):
+    made = _scripted(face_kind)
+    with made.db.with_tenant('t"1').transaction(token=token) as tx:
+        for number, model in enumerate(models):
+            tx.create(model(number=f"{number}") if model is Order else model(id=f"{number}"))
+    (request,) = made.driver.requests
+    sent = json.loads(request.body)["ClientRequestToken"]
+    if token is None:
+        assert re.fullmatch("[0-9a-f]{32}", sent)
+        return
+    told = json.dumps(["dynamorm/token/1", token, 't"1'], separators=(",", ":")).encode()
+    assert sent == hashlib.sha256(told).hexdigest()[:32]
 
 
 # -------------------------------------------------------------------------------------------------------------- leases

@@ -110,7 +110,8 @@ class ModelCodec:
         source = Source()
         self._build(source)
         self.source: str = source.compile(schema.name)
-        self.encode = source.names["encode"]
+        self.encode = self._encode = source.names["encode"]
+        self._completing: dict[str, Callable[..., Any]] = {}  # by the name of a field; all copies share them
         self._decode = source.names[self._decoder]
         self.keys: KeyCodec = KeyCodec(self)
         self.key_names: tuple[str, ...] = self.keys.names
@@ -174,27 +175,54 @@ class ModelCodec:
 
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
+        source.define("encode", "o", self._encode_lines(source))
+        self._decoder = self.record.decoder(source)
+
+    def _encode_lines(self, source: Source) -> list[str]:
         lines = self.record.body_lines(source)
         explain = source.bind("explain", self.careful.encode)
         invalid, ours = source.bind("ValidationError", ValidationError), source.bind("DynamORMError", DynamORMError)
         kind = source.bind("Model", self.model)
-        source.define(
-            "encode",
-            "o",
-            [
-                "try:",
-                f"    if o.__class__ is not {kind}: raise TypeError",
-                *(f"    {line}" for line in lines),
-                # An error of a plugin is final; anything else is explained field by field.
-                f"except {invalid}: pass",
-                f"except {ours}: raise",
-                "except Exception: pass",
-                f"return {explain}(o)",
-            ],
-        )
-        self._decoder = self.record.decoder(source)
+        return [
+            "try:",
+            f"    if o.__class__ is not {kind}: raise TypeError",
+            *(f"    {line}" for line in lines),
+            # An error of a plugin is final; anything else is explained field by field.
+            f"except {invalid}: pass",
+            f"except {ours}: raise",
+            "except Exception: pass",
+            f"return {explain}(o)",
+        ]
 
     # ------------------------------------------------------------------------------------------------------- encoding
+
+    def completing(
+        self, name: str, text: str, complete: Callable[[Any], object]
+    ) -> Callable[[Any], dict[str, Any]] | None:
+        """As ``encode``, of objects that ``complete`` sees before, but those whose field of this name holds the text: in one function.
+
+        None where another one stands in the place of ``encode``.
+        """
+        if self.encode is not self._encode:
+            return None
+        make = self._completing.get(name)
+        if make is None:
+            source = Source()
+            lines = self._encode_lines(source)
+            own, do, found = (source.bind(hint, object()) for hint in ("own_text", "complete", "found_text"))
+            # A text of another class may be equal to all.
+            body = [
+                f"{found} = getattr(o, {name!r}, None)",
+                f"if {found} is not {own} and ({found}.__class__ is not str or {found} != {own}): {do}(o)",
+                *lines,
+            ]
+            source.define(
+                "completing", f"{own}, {do}", ["def encode(o):", *(f"    {line}" for line in body), "return encode"]
+            )
+            source.compile(f"{self.schema.name} in views")
+            make = self._completing[name] = source.names["completing"]
+        encode: Callable[[Any], dict[str, Any]] = make(text, complete)
+        return encode
 
     def place(self, key: bytes, scope: Mapping[str, str], attributes: Mapping[str, Any] | None = None) -> Place:
         """Where an item with this key (as JSON) is stored, with what is known of its other attributes."""

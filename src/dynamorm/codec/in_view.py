@@ -40,7 +40,10 @@ def in_view(codec: ModelCodec, rule: ScopeRule) -> ModelCodec:
     other.key_json = _of_values(codec, rule, key_json)
     other.encode_key = _checked(codec.encode_key, rule)
     other.key_of = _checked(_of_complete(key_of, rule), rule)
-    other.encode = _of_complete(encode, rule)
+    completing = None
+    if encode is codec.encode and rule.complete_by is not None:
+        completing = codec.completing(*rule.complete_by, rule.complete)
+    other.encode = _of_complete(encode, rule) if completing is None else completing
     other.encode_loaded = encode_loaded
     other.decode_loaded = _known_before(codec.decode, rule)
     other.decode = _answered(codec.decode, rule)  # type: ignore[method-assign] # of this copy

@@ -34,7 +34,7 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "given_operands", "given_texts", "guarded", "kept", "key_head", "key_names", "looked_at", "model",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "given_list", "given_operands", "given_texts", "guarded", "kept", "key_head", "key_names", "looked_at", "model",
         "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
@@ -76,6 +76,7 @@ class ModelRequests:
         # Their texts in keys, once they were made, of values and of operands: kept and filled by `dynamorm.ops.reads.key_conditions`.
         self.given_texts: dict[str, str] = {}
         self.given_operands: dict[str, str] = {}
+        self.given_list: bytes = b""  # of tokens, once it was made: by `dynamorm.ops.writes.transaction_limits`
         # These are given by the session, where plugins have rules for what is read of the model.
         self.read_rules: ReadRules | None = None
         self.foresee: Callable[[bytes, bytes | None, Collection[str]], Flow[bool]] | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.strict import dumps, read_object
@@ -15,6 +15,8 @@ from dynamorm.ops.calls.op import MAX_OPERATIONS
 from .cancellation import named
 
 if TYPE_CHECKING:
+    from dynamorm.ops.requests import ModelRequests
+
     from .cancellation import Parts
     from .write import Write
 
@@ -46,15 +48,27 @@ def token_in_view(token: str, parts: Sequence[tuple[int, Write]]) -> str:
 
     So the tokens of one tenant are not those of another one. It is the same for every transaction of the same view.
     """
-    values: set[str] = set()
-    before: Any = None
-    for _, write in parts:
-        plan = write.plan
-        if plan is not before:  # most are of one model
-            before = plan
-            values.update(map(str, plan.given.values()))
-    told = dumps(["dynamorm/token/1", token, *sorted(values)])
-    return hashlib.sha256(told).hexdigest()[:32]
+    plan = parts[0][1].plan
+    for _, write in parts:  # most are of one model
+        if write.plan is not plan:
+            return _hashed(token, _listed(one.plan for _, one in parts))
+    end = plan.given_list
+    if not end:
+        end = plan.given_list = _listed((plan,))
+    return _hashed(token, end)
+
+
+def _listed(plans: Iterable[ModelRequests]) -> bytes:
+    """The values that a view gives to models, as the end of a list in JSON."""
+    values = {str(value) for plan in set(plans) for value in plan.given.values()}
+    return b"," + dumps(sorted(values))[1:]
+
+
+def _hashed(token: str, end: bytes) -> str:
+    return sha256(_TOKENS + dumps(token) + end).hexdigest()[:32]
+
+
+_TOKENS: Final = b'["dynamorm/token/1",'
 
 
 def check_parts(operations: tuple[Write | None, ...], parts: Parts) -> None:
