@@ -1,8 +1,9 @@
-"""Scans that are spread over threads, processes, or a cluster: each segment is a task that can be pickled, and run again.
+"""Work on tables that is spread over threads, processes, or a cluster: each part is a task that can be pickled, and run again.
 
 Any executor serves that has ``submit(function, *arguments)``, whose futures have ``result()`` and ``cancel()``: those of
-`concurrent.futures`, and a Dask ``Client``. A segment whose worker is lost is submitted again; the first result of a segment
-wins, so that nothing is lost, and nothing comes twice.
+`concurrent.futures`, and a Dask ``Client``. A part whose worker is lost is submitted again; one result of a part is taken,
+so that nothing is lost, and nothing comes twice. `scan` reads the objects of a model so; `run` is what it, and the commands for
+whole tables (`dynamorm.adapters.whole_tables`), are made of.
 
 Example::
 
@@ -17,7 +18,8 @@ Example::
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
@@ -29,11 +31,11 @@ from .arguments import check_count
 from .errors import ConfigError, InvalidUse
 from .faces.blocking.db import DB
 
-__all__ = ["Executor", "Future", "scan"]
+__all__ = ["Executor", "Future", "run", "scan"]
 
 T = TypeVar("T")
 TRIES: Final = 3
-"""How often a segment is submitted again."""
+"""How often a part is submitted again."""
 _LOST: Final = frozenset({"KilledWorker", "CancelledError", "FutureCancelledError", "FuturesCancelledError"})
 """What Dask raises for a task whose worker is gone, by name: it need not be installed."""
 
@@ -69,17 +71,14 @@ class _Task:
         self.config = config
         self.consume = consume
 
-    def __call__(self, number: int, _: str) -> tuple[int, list[Any]]:
-        """The number of the segment, and its pages, or what ``consume`` has made of each. The second argument tells tries apart."""
-        config = Config.from_env() if self.config is None else self.config
-        if config.preset == "local_development" and config.credentials is None and config.profile is None:
-            config = config.replace(credentials=Credentials("local", "local"))  # which are nobody's
+    def __call__(self, number: int, _: str) -> tuple[list[Any], None]:
+        """The pages of a segment, or what ``consume`` has made of each. The second argument tells tries apart."""
         pages: list[Any] = []
-        with DB(config) as db:
+        with DB(received(self.config)) as db:
             for page in db.model(self.model).allow_scan().segments(self.segments, only=number).pages():
                 items = list(page.items)
                 pages.append(items if self.consume is None else self.consume(items))
-        return number, pages
+        return pages, None
 
 
 def scan(
@@ -110,12 +109,13 @@ def scan(
         raise InvalidUse(f"on is an executor, with a method submit, not {type(on).__name__}: on=ProcessPoolExecutor(8)")
     if consume is not None and not callable(consume):
         raise InvalidUse(f"consume is a function of a list of objects, not {type(consume).__name__}")
-    run = _Run(_Task(model, segments, _portable(config, on), consume), on)
-    pages = [page for number in range(segments) for page in run.result_of(number)] if run.begin() else []
+    pages: list[Any] = []
+    work = _Task(model, segments, portable(config, on), consume)
+    run(work, range(segments), on=on, took=lambda _, found: pages.extend(found))
     return pages if consume is not None else [obj for page in pages for obj in page]
 
 
-def _portable(config: Config | None, on: Any) -> Config | None:
+def portable(config: Config | None, on: Any) -> Config | None:
     """The settings as they are sent: without what only their owner knows. Raises: ConfigError."""
     if config is None:
         return None
@@ -131,47 +131,119 @@ def _portable(config: Config | None, on: Any) -> Config | None:
     return config.replace(credentials=None, cursor_key=None, idempotency_key=None)
 
 
-class _Run:
-    """One scan: the future of each segment, and how often it was submitted."""
+def received(config: Config | None) -> Config:
+    """The settings that a worker uses: those that it was sent, with credentials of its own."""
+    config = Config.from_env() if config is None else config
+    if config.preset == "local_development" and config.credentials is None and config.profile is None:
+        return config.replace(credentials=Credentials("local", "local"))  # which are nobody's
+    return config
 
-    def __init__(self, task: _Task, on: Any) -> None:
-        self._task = task
+
+def run(
+    work: Callable[[Any, str], tuple[Any, Any]],
+    parts: Iterable[Any],
+    /,
+    *,
+    on: Any,
+    took: Callable[[Any, Any], object],
+    most: int | None = None,
+    stop: Callable[[], object] | None = None,
+) -> None:
+    """Let an executor do the work of each part, ``most`` of them (by default all) under way at a time.
+
+    ``work(part, name)`` is called by a worker, and gives a result, and what is left of the part: that is done next, as a part of
+    its own; None ends it. Both are pickled where the executor does so, and ``name`` is another one for each try. Results are given
+    to ``took(part, result)``, here, in the order in which the parts began; a part whose worker was lost is submitted again, three
+    times, so its work may be done twice, and ``took`` is told once. ``None`` among the parts waits for all that are under way.
+
+    Where something fails, or Ctrl-C is pressed, the rest is cancelled; with ``stop``, which lets the work end early, the results of
+    what cannot be cancelled are still taken. Raises: the first error that is no lost worker.
+
+    Example: ``run(count_items, range(64), on=client, took=lambda segment, count: counts.append(count))``
+    """
+    _Run(work, on, took, stop).all(parts, most)
+
+
+class _Part:
+    """One part that is under way: its future, and how often it was submitted again."""
+
+    __slots__ = ("future", "part", "tries")
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+        self.tries: int = 0
+        self.future: Any = None
+
+
+class _Run:
+    """One run: the parts that are under way, in the order in which they began."""
+
+    def __init__(
+        self,
+        work: Callable[[Any, str], tuple[Any, Any]],
+        on: Any,
+        took: Callable[[Any, Any], object],
+        stop: Callable[[], object] | None,
+    ) -> None:
+        self._work = work
         self._on = on
+        self._took = took
+        self._stop = stop
         self._own: ProcessPoolExecutor | None = None
         self._id = uuid.uuid4().hex
-        self._futures: dict[int, Any] = {}
-        self._tries: dict[int, int] = {}
-        self._found: dict[int, list[Any]] = {}
+        self._count = 0
+        self._under_way: deque[_Part] = deque()
 
-    def begin(self) -> bool:
-        """Submit every segment, and wait for all. Raises: what ends the scan; the rest is cancelled then."""
+    def all(self, parts: Iterable[Any], most: int | None) -> None:
+        """Do all parts. Raises: what ends the run."""
         try:
-            for number in range(self._task.segments):
-                self._submit(number)
-            for number in range(self._task.segments):
-                self._wait(number)
+            for part in parts:
+                while self._under_way and (part is None or len(self._under_way) == most):
+                    self._take()
+                if part is not None:
+                    self._submit(_Part(part))
+            while self._under_way:
+                self._take()
         except BaseException:
-            for future in self._futures.values():
-                with suppress(Exception):
-                    future.cancel()
+            self._end()
             raise
         finally:
             if self._own is not None:
                 self._own.shutdown(wait=False, cancel_futures=True)
-        return True
 
-    def result_of(self, number: int) -> list[Any]:
-        """The pages of a segment."""
-        return self._found[number]
+    def _take(self) -> None:
+        """Wait for the part that began first, and take its result."""
+        one = self._under_way[0]
+        result, rest = self._found(one)
+        self._under_way.popleft()
+        self._took(one.part, result)
+        if rest is not None:
+            self._submit(_Part(rest))
 
-    def _submit(self, number: int) -> None:
-        attempt = self._tries[number] = self._tries.get(number, -1) + 1
-        name = f"{self._id}-{attempt}"  # a cluster may take two equal calls for one
+    def _found(self, one: _Part) -> tuple[Any, Any]:
+        while True:
+            try:
+                found: tuple[Any, Any] = one.future.result()
+            except BaseException as error:
+                if not _is_lost(error) or one.tries >= TRIES:
+                    raise
+                one.tries += 1
+                self._send(one)
+            else:
+                return found
+
+    def _submit(self, one: _Part) -> None:
+        self._send(one)
+        self._under_way.append(one)
+
+    def _send(self, one: _Part) -> None:
+        self._count += 1
+        name = f"{self._id}-{self._count}"  # a cluster may take two equal calls for one
         try:
-            self._futures[number] = self._on.submit(self._task, number, name)
+            one.future = self._on.submit(self._work, one.part, name)
         except BrokenExecutor:
             self._replace()
-            self._futures[number] = self._on.submit(self._task, number, name)
+            one.future = self._on.submit(self._work, one.part, name)
 
     def _replace(self) -> None:
         """Put a process pool in the place of one that is broken. Raises: BrokenExecutor where it is none."""
@@ -186,16 +258,27 @@ class _Run:
             initargs=settings.get("_initargs", ()),
         )
 
-    def _wait(self, number: int) -> None:
-        while number not in self._found:
-            try:
-                told, pages = self._futures[number].result()
-            except BaseException as error:
-                if not _is_lost(error) or self._tries[number] >= TRIES:
-                    raise
-                self._submit(number)
-            else:
-                self._found.setdefault(told, pages)
+    def _end(self) -> None:
+        """Cancel what has not begun; what has begun ends early, and counts, where it can be told to."""
+        if self._stop is not None:
+            self._stop()
+        left = list(self._under_way)
+        for one in left:
+            with suppress(Exception):
+                if one.future.cancel():
+                    one.future = None
+        for one in left if self._stop is not None else ():
+            if one.future is not None:
+                self._take_last(one)
+
+    def _take_last(self, one: _Part) -> None:
+        try:
+            result, _ = one.future.result()
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - the run has failed already, and says why
+            return
+        self._took(one.part, result)
 
 
 def _is_lost(error: BaseException) -> bool:

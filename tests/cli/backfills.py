@@ -18,6 +18,10 @@ def slow(item):
     return {**item, "slow": True}
 
 
+def once(item):
+    return None if "times" in item else {**item, "times": 1}
+
+
 def moved(item):
     return {**item, "number": item["number"] + 1}
 

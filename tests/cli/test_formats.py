@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from base64 import b64encode
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamorm.adapters.cli.ends import Stop
-from dynamorm.adapters.cli.formats import csvs, jsonl, parquet
+from dynamorm.adapters.cli.formats import csvs, ion, jsonl, parquet
 from dynamorm.adapters.cli.formats.columns import merge, number_type, see
 from dynamorm.adapters.cli.plain import NotAnItem, item_of, text_of
 from dynamorm.adapters.cli.transfer.importing import same
@@ -69,6 +70,16 @@ def facts_of(items, *, safe=False):
     return {"table": "t", "items": len(items), "columns": merge(parts), "safe_spreadsheet": safe}
 
 
+def read(kind, *arguments):
+    """The items of a file, made as a worker makes them: of a source, and of what was read, that were sent to it."""
+    source = kind(*arguments)
+    for count, raw in source.raw():
+        there, sent = pickle.loads(pickle.dumps((source, raw)))
+        items = list(there.items(sent))
+        assert len(items) == count
+        yield from items
+
+
 def assert_same(found, items):
     found = list(found)
     assert len(found) == len(items)
@@ -92,7 +103,7 @@ def test_csv_holds_every_item(tmp_path_factory, items, safe):
     path = tmp_path_factory.mktemp("csv") / "items.csv"
     items = with_keys(items)
     manifest = csvs.finish(path, iter(items), facts_of(items, safe=safe))
-    assert_same(csvs.read(path, manifest, {}), items)
+    assert_same(read(csvs.Records, path, manifest, {}), items)
     assert manifest.items == len(items)
 
 
@@ -102,7 +113,7 @@ def test_parquet_holds_every_item(tmp_path_factory, items):
     path = tmp_path_factory.mktemp("parquet") / "items.parquet"
     items = with_keys(items)
     parquet.finish(path, iter(items), facts_of(items))
-    assert_same(parquet.read(path), items)
+    assert_same(read(parquet.Rows, path), items)
 
 
 @given(ITEMS)
@@ -111,7 +122,48 @@ def test_json_lines_hold_every_item(tmp_path_factory, items):
     path = tmp_path_factory.mktemp("jsonl") / "items.jsonl"
     items = with_keys(items)
     jsonl.finish(path, iter([text_of(item) + b"\n" for item in items]), facts_of(items))
-    assert_same(jsonl.read(path, ("id",)), items)
+    assert_same(read(jsonl.Lines, path, ("id",)), items)
+
+
+@given(ITEMS)
+@settings(max_examples=60)
+def test_ion_holds_every_item(items):
+    for item in with_keys(items):
+        assert_same([ion.item_of(ion.line_of(item))], [item])
+
+
+def test_ion_as_s3_writes_it():
+    """The line is that of AWS's page on exports."""
+    line = (
+        '$ion_1_0 {Item:{Authors:$dynamodb_SS::["Author1","Author2"],Dimensions:"8.5 x 11.0 x 1.5",ISBN:"333-3333333333",'
+        'Id:103.,InPublication:false,PageCount:6d2,Price:2d3,ProductCategory:"Book",Title:"Book 103 Title"}}\n'
+    )
+    assert ion.item_of(line.encode()) == {
+        "Authors": {"SS": ["Author1", "Author2"]},
+        "Dimensions": {"S": "8.5 x 11.0 x 1.5"},
+        "ISBN": {"S": "333-3333333333"},
+        "Id": {"N": "103"},
+        "InPublication": {"BOOL": False},
+        "PageCount": {"N": "600"},
+        "Price": {"N": "2000"},
+        "ProductCategory": {"S": "Book"},
+        "Title": {"S": "Book 103 Title"},
+    }
+    assert ion.item_of(
+        b"$ion_1_0 {Item:{n:$dynamodb_NS::[1.,2.5],b:{{aGVsbG8=}},e:null,s:$dynamodb_BS::[{{eA==}}]}}"
+    ) == {
+        "n": {"NS": ["1", "2.5"]},
+        "b": {"B": "aGVsbG8="},
+        "e": {"NULL": True},
+        "s": {"BS": ["eA=="]},
+    }
+    for wrong, says in (
+        (b"no ion {", "no line of Ion"),
+        (b"$ion_1_0 {Other:{}}", "no Item"),
+        (b"$ion_1_0 {Item:{a:2024-01-01T}}", "'a' is of a type"),
+        (b"$ion_1_0 {Item:{a:$dynamodb_NS::[true]}}", "'a' is a set of something else"),
+    ):
+        assert says in str(ion.item_of(wrong))
 
 
 def test_the_columns_of_csv_are_named_as_the_rule_says(tmp_path):
@@ -127,34 +179,34 @@ def test_formulas_are_written_as_they_are_unless_it_shall_be_safe(tmp_path):
     manifest = csvs.finish(tmp_path / "y.csv", iter(items), facts_of(items, safe=True))
     cells = [line.split(",", 1)[1] for line in (tmp_path / "y.csv").read_text().splitlines()[1:]]
     assert cells == ["'=1+1", "'+1", "'-1", "'@x", "''x", "x"]
-    assert_same(csvs.read(tmp_path / "y.csv", manifest, {}), items)
+    assert_same(read(csvs.Records, tmp_path / "y.csv", manifest, {}), items)
 
 
 def test_a_csv_of_others_has_texts_unless_types_are_given(tmp_path):
     path = tmp_path / "x.csv"
     path.write_bytes(b'\xef\xbb\xbfid,amount,paid:BOOL,note\r\n7,12.50,true,"a\r\nb"\r\n8,,False,\r\n')
-    found = list(csvs.read(path, None, {"id": "N", "amount": "N"}))
+    found = list(read(csvs.Records, path, None, {"id": "N", "amount": "N"}))
     assert found == [
         {"id": {"N": "7"}, "amount": {"N": "12.50"}, "paid": {"BOOL": True}, "note": {"S": "a\r\nb"}},
         {"id": {"N": "8"}, "paid": {"BOOL": False}},
     ]
-    assert next(csvs.read(path, None, {}))["amount"] == {"S": "12.50"}
+    assert next(read(csvs.Records, path, None, {}))["amount"] == {"S": "12.50"}
 
 
 def test_what_does_not_fit_a_csv_is_told_without_its_value(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text('id,amount:N\nk1,secret\nk2,1,2\nk3"x",1\nk4,5\n')
-    told = [str(one) if isinstance(one, NotAnItem) else one for one in csvs.read(path, None, {})]
+    told = [str(one) if isinstance(one, NotAnItem) else one for one in read(csvs.Records, path, None, {})]
     assert "'amount' is no number" in told[0]
     assert "3 cells, and there are 2 columns" in told[1]
     assert not any("secret" in str(one) for one in told)
     for text, says in (("", "is empty"), ("a,a\n1,2\n", "two columns 'a'"), ('id\n"open\n', "not closed")):
         path.write_text(text)
         with pytest.raises(Stop, match=says):
-            list(csvs.read(path, None, {}))
+            list(read(csvs.Records, path, None, {}))
     path.write_bytes(b"id\n\xff\n")
     with pytest.raises(Stop, match="UTF-8"):
-        list(csvs.read(path, None, {}))
+        list(read(csvs.Records, path, None, {}))
 
 
 def test_a_parquet_of_others_is_read_by_the_types_of_its_columns(tmp_path):
@@ -177,7 +229,7 @@ def test_a_parquet_of_others_is_read_by_the_types_of_its_columns(tmp_path):
         }
     )
     pq.write_table(table, tmp_path / "x.parquet")
-    one, other = parquet.read(tmp_path / "x.parquet")
+    one, other = read(parquet.Rows, tmp_path / "x.parquet")
     assert one == {
         "id": {"S": "a"},
         "n": {"N": "1"},

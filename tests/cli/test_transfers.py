@@ -29,7 +29,7 @@ class Target(Model, table="target"):
     number: Attr[int] = sort_key()
 
 
-FORMATS = ("jsonl", "csv", "parquet", "dynamodb-json")
+FORMATS = ("jsonl", "csv", "parquet", "dynamodb-json", "ion")
 COUNT = 400
 
 

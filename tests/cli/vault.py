@@ -27,13 +27,14 @@ def open_db() -> DB:
     return db
 
 
-def fill(db: DB) -> None:
+def fill(db: DB, count: int = 0) -> None:
     db.tables.ensure(Payment, Card)
     with dynamorm.actor("user:42"):
-        for number in range(3):
+        for number in range(count or 3):
             payment = db.create(Payment(id=f"p{number}", amount=5))
             db.update(payment, Payment.amount.add(1))
-    db.create(Card(token="c1", number="4111111111111111"))
+    for number in range(count) if count else [1]:
+        db.create(Card(token=f"c{number}", number="4111111111111111"))
 
 
 nothing = 5

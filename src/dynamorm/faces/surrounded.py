@@ -286,6 +286,12 @@ class _Pages:
         """Whether there is no further page: behind one that a plugin answered itself there is none, for none was asked."""
         return self._answered or bool(self._reader.done)
 
+    @property
+    def start(self) -> bytes | None:
+        """The key behind which the next page begins."""
+        start: bytes | None = self._reader.start
+        return start
+
     def next(self, session: Session) -> Flow[Any]:
         """The items of the next page."""
         return self._around(session, "iterate", self._reader.next)

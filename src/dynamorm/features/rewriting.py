@@ -40,14 +40,20 @@ class Rewriting:
         self._context.plan(model)
 
     def page(
-        self, model: type[Any], start: bytes | None, *, whole_table: bool = False
+        self,
+        model: type[Any],
+        start: bytes | None,
+        *,
+        whole_table: bool = False,
+        segment: tuple[int, int] | None = None,
     ) -> Flow[tuple[list[dict[str, Any]], bytes | None]]:
         """The items of one page of a scan, consistently read, and the key to go on after, as JSON; None at the end.
 
-        ``whole_table``: those of other classes of the table, and guards, too.
+        ``whole_table``: those of other classes of the table, and guards, too. ``segment``: of one of so many segments alone.
         """
         plan = self._context.plan(model)
-        body = encode({"TableName": plan.table, "ConsistentRead": True})
+        said = {} if segment is None else {"Segment": segment[0], "TotalSegments": segment[1]}
+        body = encode({"TableName": plan.table, "ConsistentRead": True, **said})
         if start is not None:
             body = body[:-1] + b',"ExclusiveStartKey":' + start + b"}"
         page = yield from self._context.call(Op("Scan", plan.table, body, raw_page))

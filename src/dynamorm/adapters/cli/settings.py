@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -20,6 +22,7 @@ from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, ModelError
 from dynamorm.features.raw import RawTable
 from dynamorm.models.schema.schema import SCHEMAS, Schema
+from dynamorm.spread import portable, received
 
 _ENDPOINTS: Final = ("DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL", "DYNAMORM_ENDPOINT")
 
@@ -43,19 +46,20 @@ class Options(NamedTuple):
 class Settings:
     """What a command is given: its options, its database, which is opened on first use, and its streams."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, config: Config | None = None) -> None:
         self.options: Options = options
+        self._config = config
         self.out: Out = Out(json=options.json)
         self._opened: list[DB] = []
 
     @cached_property
     def db(self) -> DB:
         """The database that the options and the environment name. Raises: ConfigError."""
-        return self.open(self.options)
+        return self.open(self.options, self._config)
 
-    def open(self, options: Options) -> DB:
-        """A database, which is closed at the end of the command."""
-        db = DB(config_of(options))
+    def open(self, options: Options, config: Config | None = None) -> DB:
+        """A database, which is closed at the end of the command. ``config``: with these settings, whatever the options say."""
+        db = DB(config_of(options) if config is None else config)
         self._opened.append(db)
         return db
 
@@ -105,6 +109,19 @@ class Table:
         found: PageJson = self.run(self.raw.page(operation, said, start))
         return found
 
+    def counted(self, spent: Callable[[float], object]) -> Table:
+        """The same table, for one part of a long command, which counts its own units."""
+        table = Table(self.db, self.name[len(self.db.config.table_prefix) :], spent)
+        table.shape = self.shape
+        return table
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A table in another process: on a database there, with credentials that are found there."""
+        config = self.db.config
+        if config.engine is not None and config.endpoint is not None and "://127.0.0.1:" in config.endpoint:
+            config = config.replace(engine=None)  # it is this process's own, and served
+        return _there, (portable(config, None), self.name[len(config.table_prefix) :], self.shape)
+
     @cached_property
     def shape(self) -> Any:
         """What DescribeTable tells. Raises: TableNotFound."""
@@ -115,6 +132,40 @@ class Table:
         """The stored names of the key, partition first."""
         shape = self.shape
         return (shape.partition,) if shape.sort is None else (shape.partition, shape.sort)
+
+
+class Spent:
+    """Adds up units."""
+
+    def __init__(self) -> None:
+        self.units: float = 0.0
+
+    def __call__(self, units: float) -> None:
+        """Add some."""
+        self.units += units
+
+
+_DATABASES: Final[dict[bytes, DB]] = {}
+"""Of a worker's process, by their settings: a worker does many parts of a command."""
+_OPENING: Final = threading.Lock()
+
+
+def _there(config: Config, name: str, shape: Any) -> Table:
+    """The table that was sent to this process."""
+    known = pickle.dumps(config)
+    with _OPENING:
+        if known not in _DATABASES:
+            keys = _keys() if config.preset == "local_development" and config.profile is None else None
+            _DATABASES[known] = DB(received(config) if keys is None else config.replace(credentials=keys))
+        table = Table(_DATABASES[known], name)
+    table.shape = shape
+    return table
+
+
+def _keys() -> Credentials | None:
+    """Those of the environment."""
+    keys = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    return Credentials(str(keys[0]), str(keys[1]), os.environ.get("AWS_SESSION_TOKEN")) if all(keys) else None
 
 
 def config_of(options: Options) -> Config:
@@ -128,9 +179,9 @@ def config_of(options: Options) -> Config:
         return Config.from_env(**given)
     if options.profile is not None:
         return Config.from_env(allow_insecure_local=True, **given)
-    keys = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
-    if all(keys):  # engines that keep accounts apart show what these have made
-        given["credentials"] = Credentials(str(keys[0]), str(keys[1]), os.environ.get("AWS_SESSION_TOKEN"))
+    keys = _keys()
+    if keys is not None:  # engines that keep accounts apart show what these have made
+        given["credentials"] = keys
     return Presets.local_development(**given)
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from dynamorm import DB
-from dynamorm.errors import DynamORMError
 from dynamorm.models.schema.schema import schema_of
 from dynamorm.plugins.audit import Digest, Sealed
 
 from ..command import command
 from ..ends import Code, Stop
-from ..settings import Settings, models_of, module_of
+from ..program import Program, database
+from ..settings import Settings, models_of
+from ..transfer import protecting
+from ..transfer.executors import checked
+from ..transfer.pace import Pace
 from ..typed import HIDDEN, Typed
+from .transfers import CHECKPOINT, ON, PATIENCE, RESTART, SEGMENTS, WORKERS
 
 DATABASE = Annotated[
     str, typer.Option("--db", metavar="MODULE:NAME", help="the program's database, or a function that opens it")
@@ -74,30 +76,25 @@ def verify(
     pk: Annotated[str | None, typer.Argument(metavar="[PK]", help="one item; without it all of them")] = None,
     sk: Annotated[str | None, typer.Argument(metavar="[SK]", help="the sort key")] = None,
     db: DATABASE,
+    segments: SEGMENTS = 4,
+    on: ON = "threads",
+    workers: WORKERS = None,
+    patience: PATIENCE = 60.0,
+    checkpoint: CHECKPOINT = None,
+    restart: RESTART = False,
 ) -> None:
     """Look whether the records of an item hold, and the item with them; or of all items. Exit code 1 where one does not."""
     found = one_model(model)
     opened = database(settings, db)
-    bad = 0
-    for key in _keys(opened, found, pk, sk):
-        verdict = opened.audit.verify(found, *key)
-        bad += not verdict.ok
-        if pk is not None or not verdict.ok:
-            shown = {"key": [str(part) for part in key], "ok": verdict.ok, "checked": verdict.checked}
-            settings.out.row(**shown, first_bad=verdict.first_bad, reason=verdict.reason)
-    if bad:
-        raise Stop(Code.REFUSED, f"the records of {bad} items do not hold")
-    settings.out.note("all records that were looked at hold")
-
-
-def _keys(db: DB, model: type[Any], pk: str | None, sk: str | None) -> Any:
     if pk is not None:
-        yield Typed(db, model).key(pk, sk)
-        return
-    key = schema_of(model).key
-    assert key is not None  # it has a table
-    for obj in db.model(model).allow_scan():
-        yield tuple(getattr(obj, name) for name in key.fields)
+        row = protecting.verified(opened, found, Typed(opened, found).key(pk, sk))
+        settings.out.row(**row)
+        if not row["ok"]:
+            raise Stop(Code.REFUSED, "the records of the item do not hold")
+    else:
+        wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
+        protecting.verify(settings, wanted, pace=Pace(patience=patience), restart=restart)
+    settings.out.note("all records that were looked at hold")
 
 
 def export(
@@ -139,25 +136,27 @@ def rotate(
     settings.out.note("behind that time: dynamorm keys reencrypt, once for each model")
 
 
-def reencrypt(settings: Settings, *, model: MODEL, db: DATABASE, tenant: TENANT = None, yes: YES = False) -> None:
+def reencrypt(
+    settings: Settings,
+    *,
+    model: MODEL,
+    db: DATABASE,
+    tenant: TENANT = None,
+    yes: YES = False,
+    segments: SEGMENTS = 4,
+    on: ON = "threads",
+    workers: WORKERS = None,
+    patience: PATIENCE = 60.0,
+    checkpoint: CHECKPOINT = None,
+    restart: RESTART = False,
+) -> None:
     """Store every item of a model under the key in use. It may be interrupted: the same command goes on."""
     if not yes:
         raise Stop(Code.USAGE, "give --yes: items are written anew")
     found = one_model(model)
     opened = database(settings, db)
-    try:
-        report = opened.keys.reencrypt(
-            found,
-            tenant=tenant,
-            progress=lambda done: settings.out.note(f"{done.items:,} items, {done.rewritten:,} written anew"),
-        )
-    except KeyboardInterrupt:
-        raise Stop(Code.INTERRUPTED, "interrupted: the same command goes on") from None
-    settings.out.row(**report._asdict())
-    if report.failed:
-        raise Stop(Code.REFUSED, f"{report.failed} items could not be written anew: run it again")
-    if not report.complete:
-        raise Stop(Code.RESUMABLE, "something may still be in a former form: run it again, behind old_writers_until")
+    wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
+    protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience), restart=restart)
 
 
 def one_model(name: str) -> type[Any]:
@@ -166,29 +165,3 @@ def one_model(name: str) -> type[Any]:
     if len(found) != 1:
         raise Stop(Code.USAGE, f"{name!r} has {len(found)} models: name one, module:Model")
     return found[0]
-
-
-def database(settings: Settings, name: str) -> DB:
-    """The database of a program. Raises: Stop for what is none, and where opening it fails."""
-    module_name, _, wanted = name.partition(":")
-    if not module_name or not wanted:
-        raise Stop(Code.USAGE, f"--db {name[:60]!r} is no database: write module:name")
-    found = getattr(module_of(module_name), wanted, None)
-    if found is not None and not isinstance(found, (DB, type)) and callable(found):
-        found = _opened(name, found)
-        if isinstance(found, DB):
-            settings.own(found)
-    if not isinstance(found, DB):
-        raise Stop(Code.USAGE, f"--db {name[:60]!r} is no DB, and gives none: name a DB, or a function that opens one")
-    return found
-
-
-def _opened(name: str, function: Callable[[], Any]) -> Any:
-    try:
-        return function()
-    except DynamORMError:
-        raise
-    except Exception as error:
-        raise Stop(
-            Code.REFUSED, f"--db {name[:60]!r} raised {type(error).__name__}: mend it; --debug shows where"
-        ) from error

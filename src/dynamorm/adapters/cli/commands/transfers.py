@@ -12,6 +12,7 @@ from ..ends import Code, Stop
 from ..formats.columns import TAGS
 from ..settings import Options, Settings
 from ..transfer import copying, exporting, importing
+from ..transfer.executors import KINDS, checked
 from ..transfer.pace import Pace
 
 TABLE = Annotated[str, typer.Argument(metavar="TABLE", help="the name of a table", show_default=False)]
@@ -32,6 +33,17 @@ RESTART = Annotated[bool, typer.Option("--restart", help="begin anew, and forget
 CONSISTENT = Annotated[bool, typer.Option("--consistent", help="read the latest state, at twice the cost")]
 CHECKPOINT = Annotated[
     Path | None, typer.Option("--checkpoint", help="the file that tells how far it came", show_default=False)
+]
+ON = Annotated[str, typer.Option("--on", metavar=KINDS, help="who does the parts")]
+WORKERS = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        max=512,
+        help="how many parts at a time; by default one for each segment",
+        show_default=False,
+    ),
 ]
 YES = Annotated[bool, typer.Option("--yes", help="do it without asking")]
 
@@ -55,13 +67,16 @@ def export(
     safe_spreadsheet: Annotated[
         bool, typer.Option("--safe-spreadsheet", help="CSV: put ' before what a spreadsheet takes for a formula")
     ] = False,
+    on: ON = "threads",
+    workers: WORKERS = None,
     rate: RATE = None,
     patience: PATIENCE = 60.0,
     restart: RESTART = False,
 ) -> None:
     """Write all items of a table to a file. A scan is no snapshot: what changes meanwhile is there old or new, once."""
+    spread = checked(on, workers)
     wanted = exporting.Export(
-        table, path, exporting.format_of(path, format), segments, consistent, index, safe_spreadsheet
+        table, path, exporting.format_of(path, format), segments, consistent, index, safe_spreadsheet, spread
     )
     exporting.export(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
 
@@ -77,7 +92,8 @@ def import_(
     types: Annotated[
         str, typer.Option("--types", metavar="NAME=TYPE,...", help="CSV: the types of columns, such as amount=N")
     ] = "",
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="how many write side by side")] = 4,
+    on: ON = "threads",
+    workers: WORKERS = None,
     rate: RATE = None,
     patience: PATIENCE = 60.0,
     checkpoint: CHECKPOINT = None,
@@ -86,8 +102,9 @@ def import_(
     """Store all items of a file in a table, in place of those with the same keys."""
     if not yes:
         raise Stop(Code.USAGE, "give --yes: items with the same keys are replaced (with --if-absent they are refused)")
+    spread = checked(on, workers)
     wanted = importing.Import(
-        table, path, exporting.format_of(path, format), workers, if_absent, _types(types), checkpoint
+        table, path, exporting.format_of(path, format), spread, if_absent, _types(types), checkpoint
     )
     return importing.import_(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
 
@@ -106,6 +123,8 @@ def copy(
     ] = None,
     segments: SEGMENTS = 4,
     consistent: CONSISTENT = False,
+    on: ON = "threads",
+    workers: WORKERS = None,
     rate: RATE = None,
     patience: PATIENCE = 60.0,
     checkpoint: CHECKPOINT = None,
@@ -115,7 +134,7 @@ def copy(
     if not yes:
         raise Stop(Code.USAGE, "give --yes: items of TO with the same keys are replaced")
     to = Options(endpoint=to_endpoint, region=to_region, profile=to_profile, prefix=to_prefix)
-    wanted = copying.Copy(source, target, to, segments, consistent, checkpoint)
+    wanted = copying.Copy(source, target, to, segments, consistent, checkpoint, checked(on, workers))
     copying.copy(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
 
 

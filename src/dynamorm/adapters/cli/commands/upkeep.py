@@ -16,7 +16,9 @@ from ..doctor import examine
 from ..ends import Code, Stop
 from ..settings import Settings, function_of
 from ..transfer import backfilling
+from ..transfer.executors import checked
 from ..transfer.pace import Pace
+from .transfers import ON, WORKERS
 
 TABLE = Annotated[str, typer.Argument(metavar="TABLE", help="the name of a table", show_default=False)]
 _GIGABYTE: Final = Decimal(2**30)
@@ -40,6 +42,8 @@ def backfill(
     function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION", help="of an item, gives the item or None")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="tell what would be changed, and change nothing")] = False,
     segments: Annotated[int, typer.Option("--segments", min=1, max=1_000, help="parts that are read side by side")] = 4,
+    on: ON = "threads",
+    workers: WORKERS = None,
     rate: Annotated[int | None, typer.Option("--rate", min=1, help="at most so many items per second")] = None,
     patience: Annotated[float, typer.Option("--patience", min=0, help="seconds to go on asking a busy service")] = 60.0,
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", help="the file that tells how far it came")] = None,
@@ -53,7 +57,7 @@ def backfill(
     if settings.options.models is not None:
         raise Stop(Code.USAGE, "backfill works on items as they are stored: leave --models out")
     work = function_of(function)
-    wanted = backfilling.Backfill(table, function, segments, dry_run, checkpoint)
+    wanted = backfilling.Backfill(table, function, segments, dry_run, checkpoint, checked(on, workers))
     backfilling.backfill(settings, wanted, work, pace=Pace(patience=patience, rate=rate), restart=restart)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire
 from .cells import cell_of, wire_in
 from .columns import column_of, columns_of, tag_of
+from .jsonl import grouped
 from .manifest import Column, Facts, Manifest, write_whole
 
 NULL: Final = "\\N"
@@ -68,23 +69,37 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
-def read(path: Path, manifest: Manifest | None, types: Mapping[str, str]) -> Iterator[dict[str, Wire] | NotAnItem]:
-    """The items of a file. ``types`` are those of attributes where the file does not tell: the key's, say."""
-    records = _records(path)
-    heads = next(records, None)
-    if heads is None:
-        raise Stop(Code.REFUSED, f"{path} is empty: a CSV file begins with the names of its columns")
-    known = {one.head: one for one in manifest.columns} if manifest is not None else {}
-    columns = [known.get(text) or column_of(text, types) for _, text in _cells(heads, 0)]
-    double = {one.head for one in columns if sum(one.head == other.head for other in columns) > 1}
-    if double:
-        raise Stop(Code.REFUSED, f"{path} has two columns {min(double)!r}: name each attribute once")
-    safe = manifest is not None and manifest.safe_spreadsheet
-    for record in records:
-        try:
-            yield _item(record, columns, safe=safe)
-        except NotAnItem as error:
-            yield error
+class Records:
+    """The items of a file. ``types`` are those of attributes where the file does not tell: the key's, say.
+
+    Raises: Stop for what has no heads, or the same one twice.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest | None, types: Mapping[str, str]) -> None:
+        self._path = path
+        heads = next(_records(path), None)
+        if heads is None:
+            raise Stop(Code.REFUSED, f"{path} is empty: a CSV file begins with the names of its columns")
+        known = {one.head: one for one in manifest.columns} if manifest is not None else {}
+        self._columns = [known.get(text) or column_of(text, types) for _, text in _cells(heads, 0)]
+        double = {one.head for one in self._columns if sum(one.head == other.head for other in self._columns) > 1}
+        if double:
+            raise Stop(Code.REFUSED, f"{path} has two columns {min(double)!r}: name each attribute once")
+        self._safe = manifest is not None and manifest.safe_spreadsheet
+
+    def raw(self) -> Iterator[tuple[int, Any]]:
+        """The records behind the heads, some at a time: how many, and these."""
+        records = _records(self._path)
+        next(records)
+        return grouped(records, len)
+
+    def items(self, raw: list[str]) -> Iterator[dict[str, Wire] | NotAnItem]:
+        """The items of some records."""
+        for record in raw:
+            try:
+                yield _item(record, self._columns, safe=self._safe)
+            except NotAnItem as error:
+                yield error
 
 
 def _item(record: str, columns: list[Column], *, safe: bool) -> dict[str, Wire]:

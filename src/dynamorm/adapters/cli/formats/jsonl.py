@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire, item_of
@@ -11,6 +12,9 @@ from .manifest import Facts, Manifest, write_whole
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a line: an item has 400 KB, and may be written with escapes."""
+MANY = 250
+"""Items that a worker is given at once: ten batches of puts."""
+LARGE = 1 << 20
 
 
 def finish(path: Path, blocks: Iterator[bytes], facts: Facts) -> Manifest:
@@ -19,15 +23,49 @@ def finish(path: Path, blocks: Iterator[bytes], facts: Facts) -> Manifest:
     return Manifest(format="jsonl", table=facts["table"], items=facts["items"], bytes=written.bytes, md5=written.md5)
 
 
-def read(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Wire] | NotAnItem]:
-    """The items of a file. Raises: Stop for a line that is too long to be one."""
-    with path.open("rb") as file:
-        while line := file.readline(LONGEST + 1):
-            if len(line) > LONGEST:
-                raise Stop(Code.REFUSED, f"{path} has a line of more than {LONGEST >> 20} MB: is it JSON Lines?")
-            if line.isspace():
-                continue
+T = TypeVar("T", bound="bytes | str")
+
+
+def grouped(records: Iterator[T], size: Callable[[T], int]) -> Iterator[tuple[int, list[T]]]:
+    """Records, so many at a time that a worker is not asked too often, and a chunk is not too large: how many, and these."""
+    some: list[T] = []
+    total = 0
+    for record in records:
+        some.append(record)
+        total += size(record)
+        if len(some) == MANY or total > LARGE:
+            yield len(some), some
+            some, total = [], 0
+    if some:
+        yield len(some), some
+
+
+class Lines:
+    """The items of a file. ``keys`` are the names of the table's key."""
+
+    def __init__(self, path: Path, keys: tuple[str, ...]) -> None:
+        self._path = path
+        self._keys = keys
+
+    def records(self) -> Iterator[bytes]:
+        """The lines that are not empty. Raises: Stop for one that is too long to be one."""
+        with self._path.open("rb") as file:
+            while line := file.readline(LONGEST + 1):
+                if len(line) > LONGEST:
+                    raise Stop(
+                        Code.REFUSED, f"{self._path} has a line of more than {LONGEST >> 20} MB: is it JSON Lines?"
+                    )
+                if not line.isspace():
+                    yield line
+
+    def raw(self) -> Iterator[tuple[int, Any]]:
+        """The lines, some at a time: how many, and these."""
+        return grouped(self.records(), len)
+
+    def items(self, raw: list[bytes]) -> Iterator[dict[str, Wire] | NotAnItem]:
+        """The items of some lines."""
+        for line in raw:
             try:
-                yield item_of(line, keys)
+                yield item_of(line, self._keys)
             except NotAnItem as error:
                 yield error

@@ -25,7 +25,10 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """What is said of an exported file. ``md5`` is that of the file, in base64 as S3 has it."""
+    """What is said of an exported file. ``md5`` is that of the file, in base64 as S3 has it.
+
+    ``keys`` are the attributes of the table's key: no two items of the file have the same.
+    """
 
     format: str
     table: str
@@ -34,6 +37,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     md5: str
     columns: list[Column] = []
     safe_spreadsheet: bool = False
+    keys: list[str] = []
     version: int = 1
 
 
@@ -115,4 +119,4 @@ def write_whole(path: Path, blocks: Iterable[bytes]) -> Digested:
 
 
 Facts = dict[str, Any]
-"""What is known of all parts: ``items``, ``table``, ``columns`` by attribute and type, ``safe_spreadsheet``."""
+"""What is known of all parts: ``items``, ``table``, its ``keys``, ``columns`` by attribute and type, ``safe_spreadsheet``."""

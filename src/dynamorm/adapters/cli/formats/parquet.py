@@ -18,6 +18,7 @@ from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire
 from .cells import cell_of, wire_in
 from .columns import columns_of, number_text, number_type
+from .jsonl import MANY
 from .manifest import Column, Facts, Manifest, digest_of
 
 _ROWS: Final = 10_000
@@ -104,21 +105,34 @@ def _values(rows: list[dict[str, Wire]], column: Column, seen: dict[str, dict[st
     return [None if value is None else cell_of(tag, value) for value in found]
 
 
-def read(path: Path) -> Iterator[dict[str, Wire] | NotAnItem]:
-    """The items of a file, some hundreds at a time. Raises: Stop for what is no Parquet."""
-    pa = arrow()
-    try:
-        file = pa.parquet.ParquetFile(path)
-    except (pa.ArrowInvalid, pa.ArrowException):
-        raise Stop(Code.REFUSED, f"{path} is no Parquet file, or not the whole of one") from None
-    fields = [_field(field) for field in file.schema_arrow]
-    try:
-        for batch in file.iter_batches(batch_size=1000):
-            columns = [batch.column(at).to_pylist() for at in range(batch.num_columns)]
-            for at in range(batch.num_rows):
-                yield _row([column[at] for column in columns], fields)
-    except (pa.ArrowException, OSError):
-        raise Stop(Code.REFUSED, f"{path} is damaged: fetch it again") from None
+class Rows:
+    """The items of a file. Raises: Stop for what is no Parquet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fields = [_field(field) for field in self._open().schema_arrow]
+
+    def _open(self) -> Any:
+        pa = arrow()
+        try:
+            return pa.parquet.ParquetFile(self._path)
+        except (pa.ArrowInvalid, pa.ArrowException):
+            raise Stop(Code.REFUSED, f"{self._path} is no Parquet file, or not the whole of one") from None
+
+    def raw(self) -> Iterator[tuple[int, Any]]:
+        """The rows, some at a time: how many, and these. Raises: Stop."""
+        pa, file = arrow(), self._open()
+        try:
+            for batch in file.iter_batches(batch_size=MANY):
+                yield batch.num_rows, batch
+        except (pa.ArrowException, OSError):
+            raise Stop(Code.REFUSED, f"{self._path} is damaged: fetch it again") from None
+
+    def items(self, raw: Any) -> Iterator[dict[str, Wire] | NotAnItem]:
+        """The items of some rows."""
+        columns = [raw.column(at).to_pylist() for at in range(raw.num_columns)]
+        for at in range(raw.num_rows):
+            yield _row([column[at] for column in columns], self._fields)
 
 
 def _field(field: Any) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""DynamoDB JSON as exports to S3 have it: gzip files of lines ``{"Item": {...}}``, and manifests with counts and digests.
+"""Folders as exports to S3 have them: gzip files of lines of DynamoDB JSON or Ion, and manifests with counts and digests.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
@@ -16,7 +16,8 @@ import msgspec
 
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire, checked, parsed
-from .jsonl import LONGEST
+from . import ion
+from .jsonl import LONGEST, grouped
 from .manifest import Facts, digest_of, write_whole
 
 SUMMARY: Final = "manifest-summary.json"
@@ -57,8 +58,9 @@ def finish(folder: Path, parts: list[tuple[str, int]], facts: Facts) -> None:
         "manifestFilesS3Key": FILES,
         "billedSizeBytes": facts["bytes"],
         "itemCount": facts["items"],
-        "outputFormat": "DYNAMODB_JSON",
+        "outputFormat": "ION" if facts["ion"] else "DYNAMODB_JSON",
         "exportType": "FULL_EXPORT",
+        "dynamorm": {"keys": facts["keys"]},
     }
     write_whole(folder / SUMMARY, [msgspec.json.encode(summary) + b"\n"])
     _digest_beside(folder, SUMMARY)
@@ -96,26 +98,58 @@ def _check_count(folder: Path, items: int) -> None:
         raise Stop(Code.REFUSED, f"{summary} says {said} items, and the files have {items}: fetch the export again")
 
 
-def read(folder: Path) -> Iterator[dict[str, Wire] | NotAnItem]:
-    """The items of an export. A file is checked before its first item is given. Raises: Stop for one that is not whole."""
-    for file in files_of(folder):
-        name = file.key.rpartition("/")[2]
-        path = folder / DATA / name
-        if not path.exists():
-            raise Stop(Code.REFUSED, f"{path} is missing, which {FILES} names: fetch it")
-        if digest_of(path) != file.md5:
-            raise Stop(Code.REFUSED, f"{path} is not what {FILES} says: fetch it again")
-        yield from _items(path, file.items)
+def keys_of(folder: Path) -> set[str]:
+    """The attributes of the key of the table that was exported, where that is known; else one that no table has."""
+    try:
+        said: Any = msgspec.json.decode((folder / SUMMARY).read_bytes(), type=dict[str, Any])["dynamorm"]["keys"]
+        return {*map(str, said)} or {""}
+    except (OSError, LookupError, TypeError, msgspec.MsgspecError):
+        return {""}
 
 
-def _items(path: Path, expected: int) -> Iterator[dict[str, Wire] | NotAnItem]:
+def is_ion(folder: Path) -> bool:
+    """Whether the data files of an export are Ion."""
+    try:
+        return any(".ion" in Path(file.key).suffixes for file in files_of(folder))
+    except Stop:
+        return False
+
+
+class Lines:
+    """The items of an export. A file is checked before its first line is given. ``as_ion``: they are Ion."""
+
+    def __init__(self, folder: Path, *, as_ion: bool) -> None:
+        self._folder = folder
+        self._as_ion = as_ion
+
+    def records(self) -> Iterator[bytes]:
+        """The lines. Raises: Stop for a file that is not whole."""
+        for file in files_of(self._folder):
+            name = file.key.rpartition("/")[2]
+            path = self._folder / DATA / name
+            if not path.exists():
+                raise Stop(Code.REFUSED, f"{path} is missing, which {FILES} names: fetch it")
+            if digest_of(path) != file.md5:
+                raise Stop(Code.REFUSED, f"{path} is not what {FILES} says: fetch it again")
+            yield from _lines(path, file.items)
+
+    def raw(self) -> Iterator[tuple[int, Any]]:
+        """The lines, some at a time: how many, and these."""
+        return grouped(self.records(), len)
+
+    def items(self, raw: list[bytes]) -> Iterator[dict[str, Wire] | NotAnItem]:
+        """The items of some lines."""
+        return map(ion.item_of if self._as_ion else _item, raw)
+
+
+def _lines(path: Path, expected: int) -> Iterator[bytes]:
     count = 0
     opened: Any = gzip.open if path.suffix == ".gz" else Path.open
     try:
         with opened(path, "rb") as lines:
             while line := lines.readline(LONGEST + 1):
                 count += 1
-                yield _item(line)
+                yield line
     except (OSError, EOFError, zlib.error) as error:
         raise Stop(Code.REFUSED, f"{path} cannot be read ({type(error).__name__}): fetch it again") from None
     if count != expected:

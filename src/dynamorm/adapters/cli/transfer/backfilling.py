@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.json import decode, encode
 
+from dynamorm.codec.strict import PageJson
 from dynamorm.codec.types.document import from_wire, to_wire
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.errors import DynamORMError
@@ -22,11 +23,13 @@ from ..ends import Code, Stop, end_of
 from ..plain import Wire
 from ..settings import Settings, Table
 from .checkpoint import Checkpoint, going_on
+from .executors import Workers
 from .pace import Pace, resumable
+from .pages import SHOWN, Done, Pages, over_all
 from .progress import Progress
 
 _TRIES: Final = 8
-_SHOWN: Final = 20
+_COUNTS: Final = ("items", "changed", "unchanged", "gone", "refused")
 
 
 class Backfill(Struct, frozen=True):
@@ -37,19 +40,21 @@ class Backfill(Struct, frozen=True):
     segments: int
     dry_run: bool
     checkpoint: Path | None
+    workers: Workers = Workers()
 
 
 def backfill(settings: Settings, wanted: Backfill, function: Callable[..., Any], *, pace: Pace, restart: bool) -> None:
     """Run the function over the table. Raises: Stop, also where changes were refused."""
     progress = Progress(settings.out, f"backfill of {wanted.table}", settings.db.config.region)
-    table = settings.table(wanted.table, spent=progress.read)
+    table = settings.table(wanted.table)
     progress.total = table.shape.item_count or None
+    work = _Backfilling(table, wanted, function, pace)
     if wanted.dry_run:
-        run = _Run(settings, wanted, table, function, None, pace, progress)
+        run = _Run(settings, wanted, None)
         with resumable("nothing was changed"):
-            run.all()
+            over_all(work, pace, wanted.segments, wanted.workers, None, progress, run.took)
         progress.end()
-        run.told()
+        run.told(table.name)
         return
     place = wanted.checkpoint or Path(f".dynamorm-backfill-{table.name}-{wanted.function.replace(':', '-')}.checkpoint")
     asked = {
@@ -59,113 +64,66 @@ def backfill(settings: Settings, wanted: Backfill, function: Callable[..., Any],
         "segments": wanted.segments,
     }
     with going_on(place, asked, restart=restart) as checkpoint:
-        run = _Run(settings, wanted, table, function, checkpoint, pace, progress)
-        run.all()
+        run = _Run(settings, wanted, checkpoint)
+        progress.begin(run.counts["items"])
+        over_all(work, pace, wanted.segments, wanted.workers, checkpoint, progress, run.took)
     progress.end()
-    run.told()
+    run.told(table.name)
 
 
-class _Counts(Struct):
-    """Of a page, or of all."""
+class _Backfilling(Pages):
+    """What a worker does with a page: it gives each item to the function, and stores what that has changed."""
 
-    items: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    gone: int = 0
-    refused: int = 0
-
-    def add(self, other: dict[str, Any]) -> None:
-        """Add those of a checkpoint line, or of a page."""
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + other[name])
-
-
-class _Run:
-    """One run of a backfill."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        wanted: Backfill,
-        table: Table,
-        function: Callable[..., Any],
-        checkpoint: Checkpoint | None,
-        pace: Pace,
-        progress: Progress,
-    ) -> None:
-        self._out = settings.out
+    def __init__(self, table: Table, wanted: Backfill, function: Callable[..., Any], pace: Pace) -> None:
+        super().__init__(table, wanted.segments, pace)
         self._wanted = wanted
-        self._table = table
         self._function = function
-        self._checkpoint = checkpoint
-        self._pace = pace
-        self._progress = progress
-        self._names: dict[str, int] = {}
-        self._counts = _Counts()
-        self._last: dict[int, dict[str, Any]] = {}
-        for line in checkpoint.lines if checkpoint is not None else ():
-            self._last[line["segment"]] = line
-            self._counts.add(line)
 
-    def all(self) -> None:
-        """Do what no earlier run has done."""
-        self._progress.begin(self._counts.items)
-        segments = range(self._wanted.segments)
-        left = [one for one in segments if one not in self._last or self._last[one]["key"] is not None]
-        self._pace.side_by_side(self._segment, left, self._wanted.segments)
+    def page(self, page: PageJson, done: Done) -> None:
+        """Do the items of a page."""
+        counts = Done()  # a page that is stopped half-way does not count, and its items are given to the function again
+        for item in page.items:
+            self.pace.take(1)
+            self._item(item, counts)
+        for name, count in counts.counts.items():
+            done.add(name, count)
+        for name, count in counts.names.items():
+            done.names[name] = done.names.get(name, 0) + count
+        done.notes += counts.notes
 
-    def _segment(self, number: int) -> None:
-        table, total = self._table, self._wanted.segments
-        said: dict[str, Any] = {"Segment": number, "TotalSegments": total} if total > 1 else {}
-        said |= self._pace.page_limit(total)
-        start = encode(self._last[number]["key"]) if number in self._last else None
-        while True:
-            page = self._pace.patient(partial(table.page, "Scan", said, start))
-            counts = _Counts(items=page.count)
-            for item in page.items:
-                self._pace.take(1)
-                self._item(item, counts)
-                self._progress.done(1)
-            start = page.last_key
-            line = {name: getattr(counts, name) for name in counts.__struct_fields__}
-            if self._checkpoint is not None:
-                self._checkpoint.add({"segment": number, "key": None if start is None else Raw(start), **line})
-            self._counts.add(line)
-            if start is None:
-                return
-
-    def _item(self, item: dict[str, Wire], counts: _Counts) -> None:
-        table = self._table
+    def _item(self, item: dict[str, Wire], done: Done) -> None:
+        table = self.table
         key = encode({name: item[name] for name in table.keys})
         for _ in range(_TRIES):
             after = self._asked(item)
             if after is None:
-                counts.unchanged += 1
+                done.add("unchanged")
                 return
             for name in changed(item, after):
-                self._names[name] = self._names.get(name, 0) + 1
+                done.names[name] = done.names.get(name, 0) + 1
             if self._wanted.dry_run:
-                counts.changed += 1
+                done.add("changed")
                 return
             try:
-                done = self._pace.patient(partial(_replaced, table, key, item, after))
+                stored = self.pace.patient(partial(_replaced, table, key, item, after))
             except DynamORMError as error:
                 if error.retryable:
                     raise
-                counts.refused += 1
-                if self._counts.refused + counts.refused <= _SHOWN:
-                    self._out.note(f"a change was refused: {end_of(error).message}")
+                done.add("refused")
+                done.notes.append(f"a change was refused: {end_of(error).message}")
                 return
-            if done:
-                counts.changed += 1
+            if stored:
+                done.add("changed")
                 return
-            found = self._pace.patient(lambda: table.run(table.raw.get(key, consistent=True)))
+            found = self.pace.patient(lambda: table.run(table.raw.get(key, consistent=True)))
             if found is None:
-                counts.gone += 1
+                done.add("gone")
                 return
             item = decode(found)
-        counts.refused += 1
-        self._out.note(f"an item was changed by others {_TRIES} times while it was read: run the command again for it")
+        done.add("refused")
+        done.notes.append(
+            f"an item was changed by others {_TRIES} times while it was read: run the command again for it"
+        )
 
     def _asked(self, item: dict[str, Wire]) -> dict[str, Wire] | None:
         """What the function makes of an item; None where it leaves it as it is. Raises: Stop."""
@@ -182,7 +140,7 @@ class _Run:
         if not isinstance(found, dict):
             raise Stop(Code.USAGE, f"{self._wanted.function} gave a {type(found).__name__}: it gives the item, or None")
         after = {name: self._wire(name, value, item) for name, value in found.items()}
-        moved = next((name for name in self._table.keys if after.get(name) != item[name]), None)
+        moved = next((name for name in self.table.keys if after.get(name) != item[name]), None)
         if moved is not None:
             raise Stop(
                 Code.REFUSED, f"{self._wanted.function} changes {moved!r}, which is in the key: items cannot be moved"
@@ -203,16 +161,41 @@ class _Run:
         wire: Wire = made
         return wire
 
-    def told(self) -> None:
+
+class _Run:
+    """One run of a backfill: what was done, earlier and now."""
+
+    def __init__(self, settings: Settings, wanted: Backfill, checkpoint: Checkpoint | None) -> None:
+        self._out = settings.out
+        self._wanted = wanted
+        self._names: dict[str, int] = {}
+        self.counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
+        self._shown = 0
+        for line in checkpoint.lines if checkpoint is not None else ():
+            self._add({name: line.get(name, 0) for name in _COUNTS})
+
+    def _add(self, counts: dict[str, int]) -> None:
+        for name, count in counts.items():
+            self.counts[name] += count
+
+    def took(self, done: Done) -> None:
+        """Take what a worker has done."""
+        self._add(done.counts)
+        for name, count in done.names.items():
+            self._names[name] = self._names.get(name, 0) + count
+        for note in done.notes[: max(0, SHOWN - self._shown)]:
+            self._out.note(note)
+        self._shown += len(done.notes)
+
+    def told(self, table: str) -> None:
         """Tell the counts. Raises: Stop where changes were refused."""
-        counts = self._counts
-        done = {name: getattr(counts, name) for name in counts.__struct_fields__}
         self._out.row(
-            table=self._table.name, dry_run=self._wanted.dry_run, **done, attributes=dict(sorted(self._names.items()))
+            table=table, dry_run=self._wanted.dry_run, **self.counts, attributes=dict(sorted(self._names.items()))
         )
-        if counts.refused:
+        if self.counts["refused"]:
             raise Stop(
-                Code.REFUSED, f"{counts.refused} changes were refused, see what is said of them; all others are stored"
+                Code.REFUSED,
+                f"{self.counts['refused']} changes were refused, see what is said of them; all others are stored",
             )
 
 

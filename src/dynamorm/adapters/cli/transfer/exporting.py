@@ -7,22 +7,23 @@ import shutil
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from ..ends import Code, Stop
-from ..formats import csvs, jsonl, parquet, s3
+from ..formats import csvs, ion, jsonl, parquet, s3
 from ..formats.columns import merge
 from ..formats.manifest import Facts, write_manifest
-from ..settings import Settings, Table
+from ..settings import Settings, Spent, Table
 from .checkpoint import Checkpoint, put_in_place, sync_folder
+from .executors import Workers, do
 from .pace import Ended, Pace, resumable
-from .parts import Style, Writer, blocks_of, items_of
+from .parts import FOLDERS, Part, Style, blocks_of, items_of
 from .progress import Progress
 
-FORMATS: Final = ("jsonl", "csv", "parquet", "dynamodb-json")
+FORMATS: Final = ("jsonl", "csv", "parquet", "dynamodb-json", "ion")
 SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -36,6 +37,7 @@ class Export(Struct, frozen=True):
     consistent: bool
     index: str | None
     safe_spreadsheet: bool
+    workers: Workers = Workers()
 
 
 def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> None:
@@ -46,10 +48,12 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
         raise Stop(Code.USAGE, f"there is no folder {wanted.path.parent}: make it first")
     if wanted.format == "parquet":
         parquet.arrow()
+    if wanted.format == "ion":
+        ion.reader()
     progress = Progress(settings.out, f"export of {wanted.table}", settings.db.config.region)
-    table = settings.table(wanted.table, spent=progress.read)
+    table = settings.table(wanted.table)
     progress.total = table.shape.item_count or None
-    folder = wanted.path.with_name(f"{wanted.path.name}.parts")
+    folder = wanted.path.absolute().with_name(f"{wanted.path.name}.parts")
     if restart and folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
@@ -81,43 +85,79 @@ def _asked(table: Table, wanted: Export) -> dict[str, Any]:
     }
 
 
+class _Slice:
+    """What a worker does: it reads pages of a segment, until there is a part."""
+
+    def __init__(self, table: Table, wanted: Export, folder: Path, pace: Pace) -> None:
+        self._table = table
+        self._wanted = wanted
+        self._folder = folder
+        self._pace = pace
+
+    def __call__(self, at: _Place, _: str) -> tuple[dict[str, Any], _Place | None]:
+        """Write one part. Returns its checkpoint line, with the units it took, and where the segment goes on."""
+        wanted, pace, spent = self._wanted, self._pace, Spent()
+        table = self._table.counted(spent)
+        said: dict[str, Any] = {"ConsistentRead": True} if wanted.consistent else {}
+        said |= {"IndexName": wanted.index} if wanted.index else {}
+        said |= {"Segment": at.segment, "TotalSegments": wanted.segments} if wanted.segments > 1 else {}
+        said |= pace.page_limit(wanted.segments)
+        part = Part(self._folder, Style(wanted.format), at.segment, at.number)
+        start, pages = at.start, 0
+        try:
+            while True:
+                page = pace.patient(partial(table.page, "Scan", said, start))
+                part.add(page)
+                pages += 1
+                start = page.last_key
+                if start is None or part.is_full:
+                    break
+                pace.take(page.count)
+        except Ended:
+            if not pages:
+                part.drop()
+                raise
+            # What was read counts.
+        except BaseException:
+            part.drop()
+            raise
+        line = {"segment": at.segment, **part.close(), "key": start, "units": spent.units}
+        return line, None if start is None else at.behind(start)
+
+
+class _Place(NamedTuple):
+    """Where in a segment the next part begins: behind this key, and the parts before it."""
+
+    segment: int
+    number: int
+    start: bytes | None
+
+    def behind(self, key: bytes) -> _Place:
+        """Where the part after this one begins."""
+        return _Place(self.segment, self.number + 1, key)
+
+
 def _scan(table: Table, wanted: Export, folder: Path, checkpoint: Checkpoint, pace: Pace, progress: Progress) -> None:
     """Scan what no earlier run has scanned."""
-    style = Style(wanted.format)
     last: dict[int, dict[str, Any]] = {}
     parts: dict[int, int] = {}
     for line in checkpoint.lines:
         last[line["segment"]] = line
         parts[line["segment"]] = parts.get(line["segment"], 0) + 1
     progress.begin(sum(line["items"] for line in checkpoint.lines))
-    left = [one for one in range(wanted.segments) if one not in last or last[one]["key"] is not None]
-    said: dict[str, Any] = {"ConsistentRead": True} if wanted.consistent else {}
-    said |= {"IndexName": wanted.index} if wanted.index else {}
+    left = [
+        _Place(one, parts.get(one, 0), encode(last[one]["key"]) if one in last else None)
+        for one in range(wanted.segments)
+        if one not in last or last[one]["key"] is not None
+    ]
 
-    def segment(number: int) -> None:
-        of = said | ({"Segment": number, "TotalSegments": wanted.segments} if wanted.segments > 1 else {})
-        of |= pace.page_limit(wanted.segments)
-        start = encode(last[number]["key"]) if number in last else None
-        writer = Writer(folder, style, checkpoint, number, parts.get(number, 0))
-        behind: Any = None
-        try:
-            while True:
-                page = pace.patient(partial(table.page, "Scan", of, start))
-                writer.add(page)
-                behind = page
-                progress.done(page.count)
-                start = page.last_key
-                if start is None:
-                    return
-                pace.take(page.count)
-        except Ended:
-            if behind is not None and writer.is_open:  # what was read counts
-                writer.close(behind.last_key)
-            raise
-        finally:
-            writer.drop()
+    def took(_: _Place, line: dict[str, Any]) -> None:
+        progress.read(line.pop("units"))
+        key = line.pop("key")
+        checkpoint.add({**line, "key": None if key is None else Raw(key)})
+        progress.done(line["items"])
 
-    pace.side_by_side(segment, left, wanted.segments)
+    do(_Slice(table, wanted, folder, pace), left, wanted.workers, pace, took=took, usual=wanted.segments)
 
 
 def _lines(path: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -132,6 +172,8 @@ def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]]) -> Facts:
     return {
         "table": table.name,
         "arn": shape.arn,
+        "keys": list(table.keys),
+        "ion": wanted.format == "ion",
         "items": sum(line["items"] for line in lines),
         "bytes": sum(line["bytes"] for line in lines),
         "columns": merge(line.get("columns", {}) for line in lines)
@@ -144,7 +186,7 @@ def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]]) -> Facts:
 def _finish(wanted: Export, folder: Path, lines: list[dict[str, Any]], facts: Facts) -> None:
     """Make the file of the parts; its name is given last, so that a name that is there is whole."""
     data = folder / s3.DATA
-    if wanted.format == "dynamodb-json":
+    if wanted.format in FOLDERS:
         lines = [line for line in lines if line["items"]]
         for _ in blocks_of(data, lines):  # as they were written
             pass
@@ -164,6 +206,7 @@ def _finish(wanted: Export, folder: Path, lines: list[dict[str, Any]], facts: Fa
         manifest = csvs.finish(made, items_of(data, lines), facts)
     else:
         manifest = parquet.finish(made, items_of(data, lines), facts)
+    manifest.keys = facts["keys"]
     write_manifest(wanted.path, manifest)
     put_in_place(made, wanted.path)
 
@@ -175,7 +218,7 @@ def format_of(path: Path, given: str | None) -> str:
             raise Stop(Code.USAGE, f"--format {given!r} is none of {', '.join(FORMATS)}")
         return given
     if path.is_dir():
-        return "dynamodb-json"
+        return "ion" if s3.is_ion(path) else "dynamodb-json"
     found = SUFFIXES.get(path.suffix)
     if found is None:
         raise Stop(Code.USAGE, f"the name of {os.fspath(path)} tells no format: give --format, {', '.join(FORMATS)}")

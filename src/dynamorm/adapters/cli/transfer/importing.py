@@ -1,17 +1,16 @@
-"""``import``: the items of a file into a table, by workers of which each has its keys: what comes twice is put in order.
+"""``import``: the items of a file into a table, by workers that are given some of them at a time, unread.
 
-Putting an item again changes nothing, so a run that was killed goes on behind the items that are known to be stored.
+Items of one key are stored in the order of the file: a chunk waits for those under way that have one of its keys. Putting an item
+again changes nothing, so a run that was killed goes on behind the items that are known to be stored.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from zlib import crc32
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,15 +21,18 @@ from ..ends import Code, Stop, end_of
 from ..formats import csvs, jsonl, parquet, s3
 from ..formats.manifest import check_file, read_manifest
 from ..plain import NotAnItem, Wire
-from ..settings import Settings, Table
+from ..settings import Settings, Spent, Table
 from .checkpoint import Checkpoint, going_on
-from .pace import Ended, Pace
+from .executors import Workers, do
+from .pace import Pace
+from .pages import SHOWN
+from .parts import FOLDERS
 from .progress import Progress
 
 _EVERY: Final = 2_000
-_SHOWN: Final = 20
+_OFTEN: Final = 0.2
 _BATCH_BYTES: Final = 8 * 1024 * 1024
-_QUEUED: Final = 4
+_WORKERS: Final = 4
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -41,10 +43,19 @@ class Import(msgspec.Struct, frozen=True):
     table: str
     path: Path
     format: str
-    workers: int
+    workers: Workers
     if_absent: bool
     types: dict[str, str]
     checkpoint: Path | None
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    """Some items of the file, unread: the number of the first one, how many there are, how many are done, and what was read."""
+
+    first: int
+    count: int
+    done: int
+    raw: Any
 
 
 class _Entry(NamedTuple):
@@ -55,27 +66,50 @@ class _Entry(NamedTuple):
     item: bytes
 
 
+class _Stored(NamedTuple):
+    """What became of a chunk: how many were refused, of some of them the number and why, and the units it took."""
+
+    refused: int
+    why: list[tuple[int, str]]
+    units: float
+
+
+Item = dict[str, Wire] | NotAnItem
+
+
+class Source(Protocol):
+    """A file of items, in some format. It is sent to workers, which make items of what was read."""
+
+    def raw(self) -> Iterator[tuple[int, Any]]:
+        """What stands for some items, unread, and how many these are."""
+        ...
+
+    def items(self, raw: Any) -> Iterator[Item]:
+        """The items of it."""
+        ...
+
+
 def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) -> Code:
     """Import a file. Returns the exit code: 1 where items were refused. Raises: Stop."""
     if not wanted.path.exists():
         raise Stop(Code.USAGE, f"there is no {wanted.path}")
-    if wanted.path.is_dir() != (wanted.format == "dynamodb-json"):
+    if wanted.path.is_dir() != (wanted.format in FOLDERS):
         raise Stop(
             Code.USAGE, f"{wanted.path} is {'a folder' if wanted.path.is_dir() else 'no folder'}: give another --format"
         )
     progress = Progress(settings.out, f"import into {wanted.table}", settings.db.config.region)
-    table = settings.table(wanted.table, spent=progress.wrote)
-    source, progress.total = _source(wanted, table)
+    table = settings.table(wanted.table)
+    source, progress.total, unique = _source(wanted, table)
     place = wanted.checkpoint or wanted.path.with_name(f".{wanted.path.name}.import-{table.name}.checkpoint")
     with going_on(place, _asked(table, wanted), restart=restart) as checkpoint:
-        run = _Run(settings, table, wanted, checkpoint, pace, progress)
-        run.all(source)
+        run = _Run(settings, wanted, checkpoint, progress)
+        run.all(table, source, pace, unique=unique)
     progress.end()
-    return run.told()
+    return run.told(table.name)
 
 
 def _asked(table: Table, wanted: Import) -> dict[str, Any]:
-    stat = (wanted.path / s3.FILES if wanted.format == "dynamodb-json" else wanted.path).stat()
+    stat = (wanted.path / s3.FILES if wanted.format in FOLDERS else wanted.path).stat()
     return {
         "command": "import",
         "table": table.name,
@@ -89,10 +123,15 @@ def _asked(table: Table, wanted: Import) -> dict[str, Any]:
     }
 
 
-def _source(wanted: Import, table: Table) -> tuple[Iterator[dict[str, Wire] | NotAnItem], int | None]:
-    """The items, and how many there are, if that is known. What a manifest says is checked first. Raises: Stop."""
-    if wanted.format == "dynamodb-json":
-        return s3.read(wanted.path), sum(file.items for file in s3.files_of(wanted.path))
+def _source(wanted: Import, table: Table) -> tuple[Source, int | None, bool]:
+    """The items, how many there are, if that is known, and whether no two have one key. What a manifest says is checked first.
+
+    Raises: Stop.
+    """
+    if wanted.format in FOLDERS:
+        lines = s3.Lines(wanted.path, as_ion=wanted.format == "ion")
+        unique = s3.keys_of(wanted.path) <= {*table.keys}
+        return lines, sum(file.items for file in s3.files_of(wanted.path)), unique
     manifest = read_manifest(wanted.path)
     if manifest is not None:
         if manifest.format != wanted.format:
@@ -101,198 +140,172 @@ def _source(wanted: Import, table: Table) -> tuple[Iterator[dict[str, Wire] | No
             )
         check_file(wanted.path, manifest)
     total = None if manifest is None else manifest.items
+    unique = manifest is not None and bool(manifest.keys) and {*manifest.keys} <= {*table.keys}
     if wanted.format == "jsonl":
-        return jsonl.read(wanted.path, table.keys), total
+        return jsonl.Lines(wanted.path, table.keys), total, unique
     if wanted.format == "csv":
-        return csvs.read(wanted.path, manifest, table.shape.key_types | wanted.types), total
-    return parquet.read(wanted.path), total
+        return csvs.Records(wanted.path, manifest, table.shape.key_types | wanted.types), total, unique
+    return parquet.Rows(wanted.path), total, unique
 
 
-class _Run:
-    """One run of an import."""
+class _Storing:
+    """What a worker does: it makes items of a chunk, and stores them in the order of the file."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        table: Table,
-        wanted: Import,
-        checkpoint: Checkpoint,
-        pace: Pace,
-        progress: Progress,
-    ) -> None:
-        self._out = settings.out
+    def __init__(self, table: Table, source: Source, wanted: Import, pace: Pace) -> None:
         self._table = table
-        self._wanted = wanted
-        self._checkpoint = checkpoint
+        self._source = source
+        self._if_absent = wanted.if_absent
         self._pace = pace
-        self._progress = progress
-        self._lock = threading.Lock()
-        last = checkpoint.lines[-1] if checkpoint.lines else {"items": 0, "refused": 0}
-        self._done: int = last["items"]  # of the items before it all are known to be stored, or refused
-        self._behind: set[int] = set()  # those after it
-        self._before: int = last["refused"]
-        self._refused: list[int] = []
-        self._told = self._done
-        self._read = self._done
-        self._errors: list[BaseException] = []
-        self._queues: list[queue.Queue[_Entry | None]] = [
-            queue.Queue(_QUEUED * MAX_PUTS) for _ in range(wanted.workers)
-        ]
 
-    def all(self, source: Iterator[dict[str, Wire] | NotAnItem]) -> None:
-        """Read the items, and let the workers store them. Raises: the first error of a worker."""
-        self._progress.begin(self._done)
-        threads = [threading.Thread(target=self._work, args=(one,), daemon=True) for one in self._queues]
-        for thread in threads:
-            thread.start()
-        try:
-            self._hand_out(source)
-        except Ended:
-            pass
-        except BaseException:
-            self._pace.stopped.set()
-            raise
-        finally:
-            for one in self._queues:
-                self._put(one, None)
-            for thread in threads:
-                thread.join()
-            self._note(last=True)
-        if self._errors:
-            raise self._errors[0]
+    def __call__(self, chunk: _Chunk, _: str) -> tuple[_Stored, None]:
+        """Store a chunk. Returns what became of it."""
+        spent = Spent()
+        table = self._table.counted(spent)
+        refused: list[tuple[int, str]] = []
+        entries = self._entries(chunk, table.keys, refused)
+        for batch in _batches(entries):
+            self._pace.take(len(batch))
+            refused += self._absent(table, batch) if self._if_absent else self._store(table, batch)
+        return _Stored(len(refused), refused[:SHOWN], spent.units), None
 
-    def _hand_out(self, source: Iterator[dict[str, Wire] | NotAnItem]) -> None:
-        keys = self._table.keys
-        for number, item in enumerate(source):
-            if number < self._done:
+    def _entries(self, chunk: _Chunk, keys: tuple[str, ...], refused: list[tuple[int, str]]) -> Iterator[_Entry]:
+        """The items of a chunk that are not done; what is none is refused."""
+        for at, item in enumerate(self._source.items(chunk.raw)):
+            number = chunk.first + at
+            if at < chunk.done:
                 continue
-            self._read = number + 1
             if isinstance(item, NotAnItem):
-                self._refuse(number, str(item))
+                refused.append((number, str(item)))
                 continue
             missing = next((name for name in keys if name not in item), None)
             if missing is not None:
-                self._refuse(number, f"it has no {missing!r}, which is in the key of the table")
+                refused.append((number, f"it has no {missing!r}, which is in the key of the table"))
                 continue
-            key = _encode([item[name] for name in keys])
-            self._pace.take(1)
-            self._put(self._queues[crc32(key) % len(self._queues)], _Entry(number, key, _encode(item)))
+            yield _Entry(number, key_of(item, keys), _encode(item))
 
-    def _put(self, to: queue.Queue[_Entry | None], entry: _Entry | None) -> None:
-        while True:
-            try:
-                to.put(entry, timeout=0.2)
-            except queue.Full:
-                if self._pace.stopped.is_set():
-                    if entry is None:
-                        return  # the worker ends by itself
-                    raise Ended from None
-            else:
-                return
+    def _store(self, table: Table, batch: list[_Entry]) -> list[tuple[int, str]]:
+        items = [entry.item for entry in batch]
+        refused = self._pace.patient(lambda: table.run(table.raw.write(items, table.keys)))
+        return [(batch[at].number, end_of(error).message) for at, error in refused]
 
-    def _work(self, entries: queue.Queue[_Entry | None]) -> None:
+    def _absent(self, table: Table, batch: list[_Entry]) -> list[tuple[int, str]]:
+        refused = []
+        for entry in batch:
+            why = self._put_absent(table, entry)
+            if why is not None:
+                refused.append((entry.number, why))
+        return refused
+
+    def _put_absent(self, table: Table, entry: _Entry) -> str | None:
+        """Store an item where there is none. Returns why it was refused."""
         try:
-            for batch in _batches(entries, self._pace):
-                self._store(batch)
-        except Ended:
-            return
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self._errors.append(error)
-            self._pace.stopped.set()
-
-    def _store(self, batch: list[_Entry]) -> None:
-        if self._wanted.if_absent:
-            for entry in batch:
-                self._store_absent(entry)
-            return
-        items, keys = [entry.item for entry in batch], self._table.keys
-        table = self._table
-        refused = dict(self._pace.patient(lambda: table.run(table.raw.write(items, keys))))
-        for at, entry in enumerate(batch):
-            if at in refused:
-                self._refuse(entry.number, end_of(refused[at]).message)
-        self._settle([entry.number for at, entry in enumerate(batch) if at not in refused])
-
-    def _store_absent(self, entry: _Entry) -> None:
-        table = self._table
-
-        def put() -> bytes | None:
-            return table.run(table.raw.put_absent(entry.item, table.shape.partition))  # type: ignore[no-any-return] # flows are not typed
-
-        try:
-            there = self._pace.patient(put)
+            there = self._pace.patient(lambda: table.run(table.raw.put_absent(entry.item, table.keys[0])))
         except OutcomeUnknown:
             raise
         except (ValidationError, ClientError) as error:
-            self._refuse(entry.number, end_of(error).message)
-            return
+            return end_of(error).message
         if there is not None and not same(_decode(there), _decode(entry.item)):
-            self._refuse(entry.number, "there is another item with its key")
-            return
-        self._settle([entry.number])
+            return "there is another item with its key"
+        return None
 
-    def _refuse(self, number: int, why: str) -> None:
-        with self._lock:
-            self._refused.append(number)
-            shown = len(self._refused) <= _SHOWN
-        if shown:
-            self._out.note(f"item {number + 1} was refused: {why}")
-        self._settle([number])
 
-    def _settle(self, numbers: list[int]) -> None:
-        """These items are stored, or refused for good."""
-        with self._lock:
-            self._behind.update(numbers)
-            while self._done in self._behind:
-                self._behind.remove(self._done)
-                self._done += 1
-            due = self._done - self._told >= _EVERY
-        self._progress.done(len(numbers))
-        if due:
+class _Run:
+    """One run of an import: how far it is."""
+
+    def __init__(self, settings: Settings, wanted: Import, checkpoint: Checkpoint, progress: Progress) -> None:
+        self._out = settings.out
+        self._wanted = wanted
+        self._checkpoint = checkpoint
+        self._progress = progress
+        last = checkpoint.lines[-1] if checkpoint.lines else {"items": 0, "refused": 0}
+        self._done: int = last["items"]  # those before it are all stored, or refused
+        self._refused: int = last["refused"]
+        self._read = self._noted = self._done
+        self._noted_at = time.monotonic()
+        self._shown = 0
+        self._under_way: dict[int, frozenset[bytes]] = {}
+
+    def all(self, table: Table, source: Source, pace: Pace, *, unique: bool) -> None:
+        """Let workers store what no earlier run has stored. ``unique``: no two items of the file have one key."""
+        self._progress.begin(self._done)
+        work = _Storing(table, source, self._wanted, pace)
+        chunks = self._chunks(source) if unique else self._in_order(source, table.keys)
+        try:
+            do(work, chunks, self._wanted.workers, pace, took=self._took, usual=_WORKERS)
+        finally:
             self._note()
 
-    def _note(self, *, last: bool = False) -> None:
-        with self._lock:
-            if self._done == self._told and not last:
-                return
-            self._told = done = self._done
-            refused = self._before + sum(number < done for number in self._refused)
-        self._checkpoint.add({"items": done, "refused": refused})
+    def _chunks(self, source: Source) -> Iterator[_Chunk]:
+        number = 0
+        for count, raw in source.raw():
+            if number + count > self._done:
+                self._read = number + count
+                yield _Chunk(number, count, max(0, self._done - number), raw)
+            number += count
 
-    def told(self) -> Code:
-        """Tell the counts. Returns the exit code. Raises: Stop where they do not add up."""
-        refused = self._before + len(self._refused)
-        written = self._done - refused
-        self._out.row(table=self._table.name, read=self._read, written=written, refused=refused)
+    def _in_order(self, source: Source, keys: tuple[str, ...]) -> Iterator[_Chunk | None]:
+        """The chunks; before one with a key of those under way stands None, which waits for these."""
+        for chunk in self._chunks(source):
+            items = source.items(chunk.raw)
+            mine = frozenset(
+                key_of(item, keys) for item in items if not isinstance(item, NotAnItem) and item.keys() >= {*keys}
+            )
+            if any(not mine.isdisjoint(others) for others in self._under_way.values()):
+                yield None
+            self._under_way[chunk.first] = mine
+            yield chunk
+
+    def _took(self, chunk: _Chunk, stored: _Stored) -> None:
+        self._under_way.pop(chunk.first, None)
+        if chunk.first > self._done:
+            return  # one before it is not done, of a run that was stopped
+        for number, why in stored.why[: max(0, SHOWN - self._shown)]:
+            self._out.note(f"item {number + 1} was refused: {why}")
+        self._shown += len(stored.why)
+        self._refused += stored.refused
+        self._done = chunk.first + chunk.count
+        self._progress.wrote(stored.units)
+        self._progress.done(chunk.count - chunk.done)
+        now = time.monotonic()
+        if self._done - self._noted >= _EVERY or now - self._noted_at > _OFTEN:
+            self._noted_at = now
+            self._note()
+
+    def _note(self) -> None:
+        if self._done != self._noted:
+            self._checkpoint.add({"items": self._done, "refused": self._refused})
+            self._noted = self._done
+
+    def told(self, table: str) -> Code:
+        """Tell the counts. Returns the exit code. Raises: Stop where items were refused, or the counts do not add up."""
+        written = self._done - self._refused
+        self._out.row(table=table, read=self._read, written=written, refused=self._refused)
         if self._read != self._done:
             raise Stop(Code.REFUSED, f"{self._read - self._done} items are neither stored nor refused: run it again")
-        if refused:
-            raise Stop(Code.REFUSED, f"{refused} items were refused, see what is said of them; all others are stored")
+        if self._refused:
+            raise Stop(
+                Code.REFUSED, f"{self._refused} items were refused, see what is said of them; all others are stored"
+            )
         return Code.DONE
 
 
-def _batches(entries: queue.Queue[_Entry | None], pace: Pace) -> Iterator[list[_Entry]]:
-    """What comes, in batches of different keys; a batch does not wait for its last items."""
+def key_of(item: dict[str, Wire], keys: tuple[str, ...]) -> bytes:
+    """What two items of one key have in common."""
+    return _encode([item[name] for name in keys])
+
+
+def _batches(entries: Iterator[_Entry]) -> Iterator[list[_Entry]]:
+    """What comes, in batches of different keys."""
     batch: dict[bytes, _Entry] = {}
     size = 0
-    while True:
-        entry: _Entry | None
-        try:
-            entry = entries.get(timeout=0.05 if batch else 0.2)
-        except queue.Empty:
-            pace.check()
-            if batch:
-                yield list(batch.values())
-                batch, size = {}, 0
-            continue
-        pace.check()
-        if batch and (entry is None or entry.key in batch or len(batch) == MAX_PUTS or size > _BATCH_BYTES):
+    for entry in entries:
+        if batch and (entry.key in batch or len(batch) == MAX_PUTS or size > _BATCH_BYTES):
             yield list(batch.values())
             batch, size = {}, 0
-        if entry is None:
-            return
         batch[entry.key] = entry
         size += len(entry.item)
+    if batch:
+        yield list(batch.values())
 
 
 def same(one: dict[str, Wire], other: dict[str, Wire]) -> bool:

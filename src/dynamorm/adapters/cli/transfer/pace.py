@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -17,6 +16,8 @@ from ..ends import PASSING, Code, Stop, end_of
 
 T = TypeVar("T")
 _LONGEST: Final = 10.0
+WORKER: Final[dict[str, Any]] = {"stopped": threading.Event()}
+"""Of a worker's process: what tells it to stop. `executors` puts that of the command in its place."""
 
 
 class Ended(Exception):
@@ -24,14 +25,26 @@ class Ended(Exception):
 
 
 class Pace:
-    """What the workers of a long command share. ``rate``: items per second, None for no limit."""
+    """What the workers of a long command share. ``rate``: items per second, None for no limit.
+
+    One that is sent to another process knows of its own share of the rate alone: that of one in ``workers``.
+    """
 
     def __init__(self, *, patience: float, rate: int | None = None) -> None:
         self._patience = patience
-        self._rate = rate
+        self._rate: float | None = rate
         self._lock = threading.Lock()
         self._next = 0.0
-        self.stopped: threading.Event = threading.Event()
+        self.workers: int = 1
+        self.stopped: Any = threading.Event()
+
+    def __getstate__(self) -> tuple[float, float | None]:
+        return self._patience, None if self._rate is None else self._rate / self.workers
+
+    def __setstate__(self, state: tuple[float, float | None]) -> None:
+        self.__init__(patience=state[0])  # type: ignore[misc] # made as any other
+        self._rate = state[1]
+        self.stopped = WORKER["stopped"]
 
     def check(self) -> None:
         """Raises: Ended, when it is time to stop."""
@@ -52,7 +65,7 @@ class Pace:
 
     def page_limit(self, segments: int) -> dict[str, int]:
         """What a scan of so many segments says of the size of its pages, so that the rate is kept from the first one on."""
-        return {} if self._rate is None else {"Limit": max(1, self._rate // (2 * segments))}
+        return {} if self._rate is None else {"Limit": max(1, int(self._rate / (2 * segments)))}
 
     def patient(self, call: Callable[[], T]) -> T:
         """Make a call that may be repeated, until it goes well. Raises: its error, once patience is over; Ended."""
@@ -67,21 +80,6 @@ class Pace:
             if self.stopped.wait(delay * random.uniform(0.5, 1.0)):  # noqa: S311 - no secret
                 raise Ended
             delay = min(delay * 2, _LONGEST)
-
-    def side_by_side(self, work: Callable[[Any], Any], parts: list[Any], most: int) -> None:
-        """Do the work for each part, some of them at a time. The first that fails ends the others. Raises: its error."""
-        with ThreadPoolExecutor(max(1, most), thread_name_prefix="dynamorm") as pool:
-            futures = [pool.submit(work, part) for part in parts]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            except KeyboardInterrupt:
-                self.stopped.set()
-                raise
-            failed = [error for future in futures if future.done() and (error := future.exception()) is not None]
-            if failed:
-                self.stopped.set()
-                wait(futures)
-                raise next((error for error in failed if not isinstance(error, Ended)), failed[0])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The parts of an export: each holds the pages of one segment, and counts once its checkpoint line is on the disk."""
+"""The parts of an export: each holds pages of one segment, and counts once its checkpoint line is on the disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -15,13 +16,16 @@ import msgspec
 from dynamorm.codec.strict import PageJson
 
 from ..ends import Code, Stop
+from ..formats import ion
 from ..formats.columns import Seen, see
 from ..plain import Wire, text_of
-from .checkpoint import Checkpoint, sync_folder
+from .checkpoint import sync_folder
 
 _LARGEST: Final = 16 * 1024 * 1024
 _LONGEST: Final = 5.0
 _BLOCK: Final = 1 << 20
+FOLDERS: Final = {"dynamodb-json": ".json.gz", "ion": ".ion.gz"}
+"""The formats that are a folder as S3 exports have it, and how their data files end."""
 
 
 class Style:
@@ -30,13 +34,15 @@ class Style:
     def __init__(self, name: str) -> None:
         self.name: str = name
         self.columns: bool = name in {"csv", "parquet"}
-        self.packed: bool = name == "dynamodb-json"
-        self.suffix: str = ".json.gz" if self.packed else ".part"
+        self.packed: bool = name in FOLDERS
+        self.suffix: str = FOLDERS.get(name, ".part")
 
     def lines(self, page: PageJson) -> bytes:
         """The lines of the items of a page."""
         if self.name == "jsonl":
             return b"".join([text_of(item) + b"\n" for item in page.items])
+        if self.name == "ion":
+            return b"".join([ion.line_of(item) for item in page.items])
         if self.packed:
             return b"".join([b'{"Item":' + raw + b"}\n" for raw in page.raws])
         return b"".join([raw + b"\n" for raw in page.raws])
@@ -58,77 +64,55 @@ class _Counted:
         self.file.flush()
 
 
-class Writer:
-    """Writes the parts of one segment, of which ``number`` is the next."""
+class Part:
+    """The part of a segment that is being written, the ``number``-th of it. Its name is its own, whoever tries it once more."""
 
-    def __init__(self, folder: Path, style: Style, checkpoint: Checkpoint, segment: int, number: int) -> None:
+    def __init__(self, folder: Path, style: Style, segment: int, number: int) -> None:
         self._folder = folder
         self._style = style
-        self._checkpoint = checkpoint
-        self._segment = segment
-        self._number = number
-        self._file: Any = None
-        self._lines: Any = None
-        self._began = 0.0
-        self._items = self._read = 0
+        self._name = f"s{segment:05d}-{number:06d}-{token_hex(4)}{style.suffix}"
+        self._file = _Counted((folder / self._name).open("wb"))
+        self._lines: Any = gzip.GzipFile(fileobj=self._file, mode="wb", mtime=0) if style.packed else self._file
+        self._began = time.monotonic()
+        self._read = 0
         self._seen: Seen = {}
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a part that does not count yet."""
-        return self._file is not None
+        self.items: int = 0
 
     def add(self, page: PageJson) -> None:
-        """Write a page; the part is closed, and counts, when it is large or old enough, or the last."""
-        if self._file is None:
-            self._open()
+        """Write a page."""
         block = self._style.lines(page)
         self._lines.write(block)
-        self._items += page.count
+        self.items += page.count
         self._read += len(block)
         if self._style.columns:
             for item in page.items:
                 see(self._seen, item)
-        if page.last_key is None or self._read > _LARGEST or time.monotonic() - self._began > _LONGEST:
-            self.close(page.last_key)
 
-    def _open(self) -> None:
-        self._file = _Counted((self._folder / self._name()).open("wb"))
-        self._lines = gzip.GzipFile(fileobj=self._file, mode="wb", mtime=0) if self._style.packed else self._file
-        self._began = time.monotonic()
-        self._items = self._read = 0
-        self._seen = {}
+    @property
+    def is_full(self) -> bool:
+        """Whether it is large or old enough."""
+        return self._read > _LARGEST or time.monotonic() - self._began > _LONGEST
 
-    def _name(self) -> str:
-        return f"s{self._segment:05d}-{self._number:06d}{self._style.suffix}"
-
-    def close(self, last_key: bytes | None) -> None:
-        """End the part that is open behind a page, whose last key is this one."""
-        counted, self._file = self._file, None
+    def close(self) -> dict[str, Any]:
+        """Put it on the disk. Returns what its checkpoint line says of it."""
         if self._style.packed:
             self._lines.close()
-        counted.flush()
-        os.fsync(counted.file.fileno())
-        counted.file.close()
+        self._file.flush()
+        os.fsync(self._file.file.fileno())
+        self._file.file.close()
         sync_folder(self._folder)
-        self._checkpoint.add(
-            {
-                "segment": self._segment,
-                "part": self._name(),
-                "key": None if last_key is None else msgspec.Raw(last_key),
-                "items": self._items,
-                "bytes": counted.bytes,
-                "crc": counted.crc,
-                **({"columns": self._seen} if self._style.columns else {}),
-            }
-        )
-        self._number += 1
+        return {
+            "part": self._name,
+            "items": self.items,
+            "bytes": self._file.bytes,
+            "crc": self._file.crc,
+            **({"columns": self._seen} if self._style.columns else {}),
+        }
 
     def drop(self) -> None:
-        """Leave the part that is open: it does not count."""
-        if self._file is not None:
-            self._file.file.close()
-            self._file = None
+        """Leave it: it does not count."""
+        self._file.file.close()
+        (self._folder / self._name).unlink(missing_ok=True)
 
 
 def blocks_of(folder: Path, lines: list[dict[str, Any]]) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TRIES: Final = 8
 _READY: Final = 100
+_SEGMENTS: Final = 100_000
 T = TypeVar("T")
 Wires = Mapping[str, Any]
 """An item as it is stored: wire values by stored name."""
@@ -80,7 +81,10 @@ class Pass:
         tenant: str,
         progress: Callable[[ReencryptProgress], object] | None,
         only: Callable[[Wires], object] | None = None,
+        segment: tuple[int, int] | None = None,
     ) -> None:
+        if segment is not None:
+            _check_segment(segment)
         if only is not None:
             check_takes(only, ("item",), "only", error=ConfigError)
         if progress is not None:
@@ -91,6 +95,7 @@ class Pass:
         self._tenant = tenant
         self._progress = progress
         self._only = only
+        self._segment = segment
         self._keyring = plugin.keys.keyring
         self.items: int = 0
         self.rewritten: int = 0
@@ -120,15 +125,39 @@ class Pass:
         told = None if self._only is None else _told_by(self._only)
         self._resumes = self._only is None or told is not None
         digest = self._shape.digest + (f"/{told}" if told else "")
-        place = Ring(fields[0].home(), f"pass/{fields[0].table}/{digest}", self._tenant)
+        name = f"pass/{fields[0].table}/{digest}"
+        place = self._place(fields, name)
         position, begun = yield from self._position(place)
         yield from over_pages(
-            partial(self._rewriting.page, self._model),
+            partial(self._rewriting.page, self._model, segment=self._segment),
             position,
             lambda items, after: self._page(fields, place, begun, items, after),
         )
-        complete = not self.failed and not self._open and (yield from self._finish(fields, begun))
+        others = begun if self._segment is None else (yield from self._others(fields, name))
+        complete = others is not None and not self.failed and not self._open
+        complete = complete and (yield from self._finish(fields, min(begun, others or 0)))
         return ReencryptReport(self.items, self.rewritten, self.failed, complete, self.skipped)
+
+    def _place(self, fields: Sequence[EncryptedField], name: str, number: int | None = None) -> Ring:
+        """Where it is noted how far the pass is, or that of a segment."""
+        if self._segment is not None:
+            mine, total = self._segment
+            name = f"{name}/{mine if number is None else number}of{total}"
+        return Ring(fields[0].home(), name, self._tenant)
+
+    def _others(self, fields: Sequence[EncryptedField], name: str) -> Flow[int | None]:
+        """When the first of all segments was begun, whose tenants are this one's, too; None where one is not done, or not wholly."""
+        assert self._segment is not None  # as the caller has seen
+        first: list[int] = []
+        for number in range(self._segment[1]):
+            noted = yield from self._keyring.get(self._place(fields, name, number), ACTIVE)
+            if noted is None or noted.position is not None or noted.rotated is None:
+                return None
+            if noted.complete.get("failed") or noted.complete.get("open"):
+                return None
+            self._tenants |= set(noted.retired)
+            first.append(noted.rotated)
+        return min(first)
 
     def _page(
         self, fields: Sequence[EncryptedField], place: Ring, begun: int, items: Sequence[Any], after: bytes | None
@@ -137,7 +166,7 @@ class Pass:
         for item in items:
             yield from self._item(fields, item)
         yield from self._note(place, after, begun)
-        if self._progress is not None:
+        if self._progress is not None and (after is not None or self._segment is None):  # of a segment the report tells
             self._progress(ReencryptProgress(self.items, self.rewritten, self.failed))
 
     def _position(self, place: Ring) -> Flow[tuple[bytes | None, int]]:
@@ -296,6 +325,15 @@ class Pass:
             if pointer is not None and len(pointer.versions) > 1 and begun < (pointer.rotated or 0) + LATEST:
                 return False
         return True
+
+
+def _check_segment(segment: Any) -> None:
+    """Raises: ConfigError for what is no segment, and how many there are."""
+    if isinstance(segment, tuple) and len(segment) == 2 and all(type(one) is int for one in segment):
+        number, total = segment
+        if 0 <= number < total <= _SEGMENTS:
+            return
+    raise ConfigError("segment is the number of one, from 0 on, and how many there are: segment=(0, 8)")
 
 
 def over_pages(

@@ -87,6 +87,7 @@ class KeyActions(Generic[D_co]):
         tenant: str | None = None,
         only: Callable[[Wires], object] | None = None,
         progress: Callable[[ReencryptProgress], object] | None = None,
+        segment: tuple[int, int] | None = None,
     ) -> ReencryptReport: ...
     @overload
     def reencrypt(
@@ -96,6 +97,7 @@ class KeyActions(Generic[D_co]):
         tenant: str | None = None,
         only: Callable[[Wires], object] | None = None,
         progress: Callable[[ReencryptProgress], object] | None = None,
+        segment: tuple[int, int] | None = None,
     ) -> Coroutine[Any, Any, ReencryptReport]: ...
     def reencrypt(
         self,
@@ -104,6 +106,7 @@ class KeyActions(Generic[D_co]):
         tenant: str | None = None,
         only: Callable[[Wires], object] | None = None,
         progress: Callable[[ReencryptProgress], object] | None = None,
+        segment: tuple[int, int] | None = None,
     ) -> Any:
         """Store every item of a model in the form of today: under the key in use, with its blind indexes and its seal.
 
@@ -119,6 +122,9 @@ class KeyActions(Generic[D_co]):
         former form, it counts as ``skipped``, and the pass is not complete. A pass with an ``only`` goes on under the same
         function alone, and begins anew where that is a closure, a method or an object.
 
+        ``segment=(0, 8)`` is one of eight parts of the table, for who spreads a pass over several processes: each has a note of
+        its own, and the last one to be done tells that all are complete; ``progress`` is called behind each page but the last.
+
         Returns: a `ReencryptReport`; with ``complete`` the key before may be retired.
 
         Raises: ConfigError for a model without encrypted fields, and for a value in the clear of which nobody knows whose it is;
@@ -126,7 +132,7 @@ class KeyActions(Generic[D_co]):
 
         Example: ``db.keys.reencrypt(User, only=lambda item: item["id"]["S"].startswith("USER#")).complete``
         """
-        return self._run(Pass(self._plugin, self._rewriting, model, tenant or "", progress, only).run())
+        return self._run(Pass(self._plugin, self._rewriting, model, tenant or "", progress, only, segment).run())
 
     @overload
     def retire(self: KeyActions[DB], ring: str, version: str, *, tenant: str | None = None) -> None: ...
