@@ -151,7 +151,8 @@ def test_the_doctor_looks_at_each_step(run, source, refused, monkeypatch):
     ran = run("doctor", "source", "--json")
     assert ran.code == 0, ran
     found = {row["step"]: row for row in map(json.loads, ran.lines)}
-    assert list(found) == ["settings", "connection", "credentials", "clock", "table", "GetItem", "Query", "Scan"]
+    steps = ["settings", "connection", "credentials", "clock", "table", "GetItem", "BatchGetItem", "Query", "Scan"]
+    assert list(found) == [*steps, "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem", "BatchWriteItem"]
     assert all(row["ok"] for row in found.values())
     assert "id (S), number (N)" in found["table"]["text"]
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
-from msgspec.json import encode
-
 from dynamorm import DB
-from dynamorm.errors import DynamORMError
+from dynamorm.errors import AccessDenied, DynamORMError
 
-from .ends import Code, end_of
-from .settings import Settings, Table
+from .ends import Code, Stop, end_of
+from .permissions import Denial, ask, asked, denial_of, statements
+from .plain import NotAnItem, key_value
+from .settings import Settings, Table, schemas_of
 
-_ANY_KEY: Final = {"S": {"S": "dynamorm-doctor"}, "N": {"N": "0"}, "B": {"B": "AA=="}}
+_MINUTE: Final = 60
 
 
 class Finding(NamedTuple):
@@ -28,18 +29,24 @@ class Finding(NamedTuple):
         return {"step": self.step, "ok": self.code is Code.DONE, "text": self.text}
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.code is Code.DONE else 'FAIL'} {self.step:<12} {self.text}"
+        return f"{'ok  ' if self.code is Code.DONE else 'FAIL'} {self.step:<18} {self.text}"
 
 
-def examine(settings: Settings, table: str | None) -> Iterator[Finding]:
-    """The findings, one after the other; what builds on a step that failed is left out."""
+def examine(settings: Settings, table: str | None, key: str | None = None) -> Iterator[Finding]:
+    """The findings, one after the other; what builds on a step that failed is left out.
+
+    ``key`` is the partition key that the calls name, for policies that allow some keys alone.
+    """
     try:
         db = settings.db
+        secure = import_module("dynamorm.adapters.cli.secure").agreed(db)  # it loads ssl
     except DynamORMError as error:
         yield Finding("settings", Code.UNREACHABLE, end_of(error).message)
         return
     config = db.config
     yield Finding("settings", Code.DONE, f"{config.endpoint}, Region {config.region}, preset {config.preset}")
+    if secure is not None:
+        yield Finding("TLS", Code.DONE if secure[0] else Code.UNREACHABLE, secure[1])
     reached = _step("connection", lambda: _asked(db))
     yield reached
     yield from _credentials(db)
@@ -47,7 +54,7 @@ def examine(settings: Settings, table: str | None) -> Iterator[Finding]:
         return
     yield _clock(db)
     if table is not None:
-        yield from _table(settings.table(table))
+        yield from _table(settings, settings.table(table), table, key)
 
 
 def _step(name: str, look: Callable[[], str]) -> Finding:
@@ -59,9 +66,17 @@ def _step(name: str, look: Callable[[], str]) -> Finding:
 
 
 def _asked(db: DB) -> str:
+    """What ListTables tells. One that may not list tables has been reached all the same."""
     secure = db._session.endpoint.secure  # noqa: SLF001 - it belongs to the library
-    count = len(db.tables.names())
     what = "over TLS, whose certificate was checked" if secure and db.config.verify_tls else "in plain http"
+    what = "over TLS, whose certificate was not checked" if secure and not db.config.verify_tls else what
+    try:
+        count = len(db.tables.names())
+    except AccessDenied as error:
+        denial = denial_of(error, "ListTables", "*")
+        if denial is None:
+            raise
+        return f"DynamoDB answers {what}; {denial.action} is denied, which programs do not need"
     return f"DynamoDB answers {what}; {count} tables begin with {db.config.table_prefix!r}"
 
 
@@ -75,35 +90,75 @@ def _credentials(db: DB) -> Iterator[Finding]:
 def _clock(db: DB) -> Finding:
     if not db._session.endpoint.secure:  # noqa: SLF001 - as above
         return Finding("clock", Code.DONE, "not compared: only an answer over TLS tells the time")
-    skew = db._session.channel.skew.skew  # noqa: SLF001 - as above
-    if skew:
-        return Finding(
-            "clock", Code.REFUSED, f"it is wrong by {skew:.0f} s: set it by NTP; signatures are corrected meanwhile"
-        )
-    return Finding("clock", Code.DONE, "it is right within a minute")
+    wrong = db._session.channel.skew.measured  # noqa: SLF001 - as above
+    if wrong is None:
+        return Finding("clock", Code.DONE, "not compared: the answer does not tell the time")
+    if abs(wrong) < _MINUTE:
+        return Finding("clock", Code.DONE, "it is right within a minute")
+    return Finding(
+        "clock",
+        Code.REFUSED,
+        f"it is wrong by {wrong:.0f} s, and requests are refused from 300 s on: set it by NTP; signatures are corrected meanwhile",
+    )
 
 
-def _table(table: Table) -> Iterator[Finding]:
-    """The shape of the table, and what may be read of it."""
+def _table(settings: Settings, table: Table, name: str, key: str | None) -> Iterator[Finding]:
+    """The shape of the table, beside its models where they are named, and what is allowed with it."""
     shape = _step("table", lambda: _shape(table))
-    yield shape
     if shape.code is not Code.DONE:
+        yield from _not_described(table, shape)
         return
+    yield shape
+    if settings.options.models is not None:
+        yield _step("models", lambda: _fits(settings, name))
     live = table.shape
-    key = {name: _ANY_KEY[live.key_types[name]] for name in table.keys}
-    condition = {
-        "KeyConditionExpression": "#p = :p",
-        "ExpressionAttributeNames": {"#p": live.partition},
-        "ExpressionAttributeValues": {":p": _ANY_KEY[live.key_types[live.partition]]},
-        "Limit": 1,
-    }
-    asked: dict[str, Callable[[], Any]] = {
-        "GetItem": lambda: table.run(table.raw.get(encode(key))),
-        "Query": lambda: table.page("Query", condition, None),
-        "Scan": lambda: table.page("Scan", {"Limit": 1}, None),
-    }
-    for name, look in asked.items():
-        yield _step(name, lambda look=look: _allowed(look))  # type: ignore[misc] # it is called at once
+    try:
+        leading = None if key is None else key_value(key, live.key_types[live.partition], live.partition)
+    except NotAnItem as error:
+        raise Stop(Code.USAGE, f"--key: {error}") from None
+    arn = live.arn or _arn(table)
+    denials: list[Denial] = []
+    for one in asked(table, leading):
+        code, text, denial = ask(table, one, arn)
+        denials += [] if denial is None else [denial]
+        yield Finding(one.step, code, text)
+    yield from _remedy(denials)
+    if denials and key is None:
+        said = "asked with the key 'dynamorm-doctor': where a policy allows some keys alone (LeadingKeys), give one by --key"
+        yield Finding("key", Code.DONE, said)
+
+
+def _not_described(table: Table, shape: Finding) -> Iterator[Finding]:
+    """What is told of a table whose description is refused."""
+    try:
+        table.run(table.raw.describe())
+    except DynamORMError as error:
+        denial = denial_of(error, "DescribeTable", _arn(table))
+        if denial is not None:
+            yield shape._replace(text=str(denial))
+            yield from _remedy([denial])
+            return
+    yield shape
+
+
+def _remedy(denials: list[Denial]) -> Iterator[Finding]:
+    """The lines of a policy that would allow what was denied."""
+    for line in statements(denials):
+        yield Finding("policy", Code.REFUSED, f"what is missing: {line}")
+
+
+def _arn(table: Table) -> str:
+    return f"arn:aws:dynamodb:{table.db.config.region}:*:table/{table.name}"
+
+
+def _fits(settings: Settings, name: str) -> str:
+    """Whether the table is as its models want it. Raises: DynamORMError where it is not."""
+    schemas = [one for one in schemas_of(settings.options.models or "") if name in {one.table, one.name}]
+    if not schemas:
+        return f"{settings.options.models} has no model of {name}"
+    notes = settings.db.tables.check(*(schema.model for schema in schemas))
+    shown = ", ".join(schema.name for schema in schemas)
+    return f"the table fits {shown}" + "".join(f"; {note}" for note in notes)
 
 
 def _shape(table: Table) -> str:
@@ -111,8 +166,3 @@ def _shape(table: Table) -> str:
     key = ", ".join(f"{name} ({live.key_types[name]})" for name in table.keys)
     state = "" if live.ready else f"; it is {live.status}, and not ready yet"
     return f"{table.name} has the key {key}, {len(live.indexes)} indexes, {live.billing_mode}{state}"
-
-
-def _allowed(look: Callable[[], Any]) -> str:
-    look()
-    return "allowed"

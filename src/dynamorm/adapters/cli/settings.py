@@ -187,7 +187,8 @@ def config_of(options: Options) -> Config:
 
 def _is_emulator(endpoint: str) -> bool:
     with suppress(ConfigError):
-        return parse_endpoint(endpoint).loopback
+        parts = parse_endpoint(endpoint)
+        return parts.loopback and parts.scheme == "http"
     return False
 
 

@@ -107,13 +107,18 @@ def doctor(
     settings: Settings,
     *,
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="look at this table, too")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="the partition key to ask with, for policies that allow some alone")
+    ] = None,
 ) -> None:
-    """Look at each step of the way to DynamoDB: settings, name, connection, TLS, credentials, clock, permissions, the table.
+    """Look at each step of the way to DynamoDB: settings, TLS, connection, credentials, clock; a table, its models, permissions.
 
     Nothing is changed. Exit code 4 where nothing is reached, 1 where something is refused.
     """
+    if key is not None and table is None:
+        raise Stop(Code.USAGE, "--key is for a table: name it")
     worst = Code.DONE
-    for finding in examine(settings, table):
+    for finding in examine(settings, table, key):
         settings.out.row(**finding.shown()) if settings.out.json else settings.out.line(str(finding))
         if finding.code is not Code.DONE and worst is Code.DONE:
             worst = finding.code
