@@ -152,10 +152,33 @@ def test_every_link_leads_somewhere(page):
     assert not [link for link in links if not link.exists() and link not in made]
 
 
+STARTER = ROOT / "src" / "dynamorm" / "adapters" / "cli" / "starter" / "makefile.txt"
+
+
 def test_the_set_up_commands_of_the_readme_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = set(
-        re.findall(r"(?:^|`)make ([a-z-]+)", "\n".join(page.read_text("utf-8") for page in PAGES), re.MULTILINE)
+    """In the Makefile here; what the page of the command line says of a starter project, in the one of that."""
+    here, there = (
+        set(re.findall(r"^([a-z-]+):", path.read_text("utf-8"), re.MULTILINE)) for path in (ROOT / "Makefile", STARTER)
     )
-    assert named <= targets
-    assert {"demo", "test"} <= named
+    named = set()
+    for page in GUIDE:
+        found = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
+        assert found <= (here | there if page.name == "command-line.md" else here), page
+        named |= found
+    assert {"demo", "docs", "test"} <= named
+
+
+def test_the_tests_that_the_threat_model_names_are_there():
+    text = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/.*]+)`", text)
+    assert len(named) > 20
+    assert not [path for path in named if not any(ROOT.glob(path))]
+
+
+@pytest.mark.parametrize("page", [*GUIDE, *OTHERS], ids=name_of)
+def test_no_block_of_python_is_passed_by(page):
+    """One that is indented, as in a list, or whose fence has other words, would be shown and never run."""
+    text = page.read_text("utf-8")
+    assert len(re.findall(r"^\s*(?:```+|~~~+)\s*(?:python|py|pycon|\{code)", text, re.MULTILINE)) == len(
+        BLOCK.findall(text)
+    )
