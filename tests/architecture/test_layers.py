@@ -30,6 +30,8 @@ OWNERS = {
         # Looks up where a webhook is to be sent.
         "dynamorm.payments.targets",
         "dynamorm.plugins.dashboard.server",
+        # The doctor looks at a certificate as a handshake shows it, beside all requests.
+        "dynamorm.adapters.cli.secure",
         *SERVING,
         *BESIDE,
     ),
@@ -49,7 +51,7 @@ OWNERS = {
         *SERVING,
         *BESIDE,
     ),
-    "ssl": ("dynamorm.io", *BESIDE),
+    "ssl": ("dynamorm.io", "dynamorm.adapters.cli.secure", *BESIDE),
     "httptools": ("dynamorm.wire", *SERVING, *BESIDE),
     "hmac": ("dynamorm.wire", "dynamorm.plugins", "dynamorm.payments", "dynamorm.ops", *SERVING, *BESIDE),
     "botocore": ("dynamorm.wire.credentials", *BESIDE),

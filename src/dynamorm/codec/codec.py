@@ -111,7 +111,6 @@ class ModelCodec:
         self._build(source)
         self.source: str = source.compile(schema.name)
         self.encode = self._encode = source.names["encode"]
-        self._completing: dict[str, Callable[..., Any]] = {}  # by the name of a field; all copies share them
         self._decode = source.names[self._decoder]
         self.keys: KeyCodec = KeyCodec(self)
         self.key_names: tuple[str, ...] = self.keys.names
@@ -176,6 +175,7 @@ class ModelCodec:
     def _build(self, source: Source) -> None:
         """Write the functions of the hot paths."""
         source.define("encode", "o", self._encode_lines(source))
+        self._completing: dict[str, Callable[..., Any]] = {}  # by the name of a field; all copies share them
         self._decoder = self.record.decoder(source)
 
     def _encode_lines(self, source: Source) -> list[str]:
