@@ -95,3 +95,6 @@ def test_the_picture_is_drawn(tmp_path, capsys):
     assert main(["--days", "10", "--picture", str(picture)]) == 0
     assert "0 were not" in capsys.readouterr().out
     assert len(list(ET.parse(picture).iter())) > 100
+    drawn = [tmp_path / "one.svg", tmp_path / "two.svg"]
+    assert [main(["--days", "2", "--picture", str(one)]) for one in drawn] == [0, 0]
+    assert drawn[0].read_bytes() == drawn[1].read_bytes(), "the same values make the same file"

@@ -75,6 +75,14 @@ def test_a_payment_from_the_form_to_its_refund(chromium, url):
                 (PICTURES / f"payments-{scheme}.png").write_bytes(smaller(base64.b64decode(shot["data"])))
     screen(chromium, SHOWN)
     chromium.get(url)
+    until(lambda: "New charge" in text())
+    order = "a-reference-of-many-words-" * 2
+    chromium.execute_script("document.querySelector('[name=order]').value = arguments[0]", order)
+    press("Charge")
+    until(lambda: order in text("#live"))
+    wide = "const one = document.querySelector('.scroll'); return one.scrollWidth > one.clientWidth"
+    assert not chromium.execute_script(wide), "a long reference is broken, so that every column is seen"
+    chromium.execute_script("document.querySelector('[name=order]').value = 'order-2'")
     for name in SCREENS:
         screen(chromium, name)
         assert_readable(chromium, name)
