@@ -9,13 +9,17 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+import boto3
 import pytest
 
 from dynamorm import (
     Attr,
+    Encrypted,
+    Ephemeral,
     Json,
     Model,
     TableSettings,
+    Tenant,
     attr,
     created_at,
     gsi,
@@ -127,3 +131,31 @@ def test_terraform_is_its_language(run):
     text = run("models", "export", HERE, "--format", "terraform", "--prefix", "x-").out
     assert "aws_dynamodb_table" in str(hcl2.loads(text)["resource"])
     assert "$${x}" in text
+
+
+class Card(Model, table="cards"):
+    id: Attr[str] = partition_key()
+    tenant: Attr[str] = attr(Tenant())
+    number: Attr[str] = attr(Encrypted("pci", searchable=True))
+    cvv: Attr[str | None] = attr(Ephemeral(), default=None)
+    by_number = gsi("by-number", partition="number")
+
+
+def test_tables_of_models_with_options_of_plugins(run, refused, db, stored):
+    """A table is made, compared and exported without keys of encryption and tenants; an item is not."""
+    card = "tests.cli.test_exports:Card"
+    assert "AttributeName: _bi_number" in run("models", "export", card).out
+    assert 'name = "_bi_number"' in run("models", "export", card, "--format", "terraform").out
+    assert run("tables", "plan", card).code == 0
+    assert run("tables", "apply", card, "--yes").code == 0
+    try:
+        assert run("tables", "check", card).code == 0
+        assert "the table fits Card" in run("doctor", "cards", "--models", card).out
+        refused(1, "put", "Card", '{"id": "a", "tenant": "t", "number": "4242"}', "--models", card)
+        assert stored("cards") == []
+    finally:
+        client = boto3.client(
+            "dynamodb", endpoint_url=db.config.endpoint, region_name="us-east-1",
+            aws_access_key_id="x", aws_secret_access_key="x",
+        )  # fmt: skip
+        client.delete_table(TableName=f"{db.config.table_prefix}cards")

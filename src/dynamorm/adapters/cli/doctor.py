@@ -156,7 +156,7 @@ def _fits(settings: Settings, name: str) -> str:
     schemas = [one for one in schemas_of(settings.options.models or "") if name in {one.table, one.name}]
     if not schemas:
         return f"{settings.options.models} has no model of {name}"
-    notes = settings.db.tables.check(*(schema.model for schema in schemas))
+    notes = settings.tables_db.tables.check(*(schema.model for schema in schemas))
     shown = ", ".join(schema.name for schema in schemas)
     return f"the table fits {shown}" + "".join(f"; {note}" for note in notes)
 

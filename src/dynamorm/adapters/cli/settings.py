@@ -43,6 +43,13 @@ class Options(NamedTuple):
         return self._replace(**{name: other for name, other in others._asdict().items() if not getattr(self, name)})
 
 
+class OfTables:
+    """Claims the options of all plugins, for who looks at keys, indexes and settings, which do not depend on them."""
+
+    name = "tables of the command line"
+    options: tuple[type[Any], ...] = (object,)
+
+
 class Settings:
     """What a command is given: its options, its database, which is opened on first use, and its streams."""
 
@@ -56,6 +63,13 @@ class Settings:
     def db(self) -> DB:
         """The database that the options and the environment name. Raises: ConfigError."""
         return self.open(self.options, self._config)
+
+    @cached_property
+    def tables_db(self) -> DB:
+        """The same for tables alone: it takes models with options of plugins, whose items it could neither read nor write."""
+        db = self.open(self.options, self._config)
+        db.use(OfTables())
+        return db
 
     def open(self, options: Options, config: Config | None = None) -> DB:
         """A database, which is closed at the end of the command. ``config``: with these settings, whatever the options say."""

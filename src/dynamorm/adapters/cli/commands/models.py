@@ -20,7 +20,7 @@ from ..generate.declared import declared
 from ..generate.documents import read
 from ..generate.names import is_class_name
 from ..generate.sampled import Sample, generated
-from ..settings import Settings, models_of
+from ..settings import OfTables, Settings, models_of
 from .items import items_of
 
 FORMATS = ("cloudformation", "terraform", "json-schema", "dms")
@@ -101,7 +101,9 @@ def export(
     if format == "dms":
         text = dms(found)
     else:
-        text = (cloudformation_yaml if format == "cloudformation" else terraform)(found, table_prefix=prefix)
+        text = (cloudformation_yaml if format == "cloudformation" else terraform)(
+            found, table_prefix=prefix, extensions=(OfTables(),)
+        )
     if settings.out.json:
         settings.out.row(format=format, text=text)
     else:

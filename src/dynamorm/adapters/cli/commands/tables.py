@@ -86,7 +86,7 @@ def plan(settings: Settings, *, models: MODELS, allow_delete: DELETE = False) ->
 
     Exit code 1 where something cannot be done.
     """
-    found = settings.db.tables.plan(*models_of(models), allow_delete=allow_delete)
+    found = settings.tables_db.tables.plan(*models_of(models), allow_delete=allow_delete)
     if settings.out.json:
         for step in found.steps:
             settings.out.row(step=step.kind, table=step.table, text=step.text, call=step.call, request=step.request)
@@ -110,11 +110,11 @@ def apply(
     ] = False,
 ) -> None:
     """Make the tables as the models want them, step by step. It may be interrupted, and run again."""
-    found = settings.db.tables.plan(*models_of(models), allow_delete=allow_delete)
+    found = settings.tables_db.tables.plan(*models_of(models), allow_delete=allow_delete)
     if found.steps and not yes:
         settings.out.note(str(found).replace("\n", "; "))
         raise Stop(Code.USAGE, "give --yes to do this; `dynamorm tables plan` shows it")
-    made = settings.db.tables.apply(
+    made = settings.tables_db.tables.apply(
         found, progress=lambda progress: settings.out.note(str(progress)), skip_unavailable=skip_unavailable
     )
     for step in made:
@@ -128,7 +128,7 @@ def apply(
 
 def check(settings: Settings, *, models: MODELS) -> None:
     """Look whether the tables fit the models. Exit code 1 where they do not."""
-    notes = settings.db.tables.check(*models_of(models))
+    notes = settings.tables_db.tables.check(*models_of(models))
     for note in notes:
         if settings.out.json:
             settings.out.row(note=note)

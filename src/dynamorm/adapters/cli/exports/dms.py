@@ -20,6 +20,7 @@ from dynamorm.models.schema.schema import Codec, Field, Index, Schema, schema_of
 
 from ..ends import Code, Stop
 from ..generate.declared import OF_JSON
+from ..settings import OfTables
 
 VERSION: Final = "0.2"
 _CONVENTIONS: Final = (
@@ -33,7 +34,7 @@ _FORMATS: Final = {"created_at": "rfc3339nano", "updated_at": "rfc3339nano", "ve
 
 def dms(models: Iterable[type[Any]]) -> str:
     """The document of models, as YAML that JSON can say. Raises: Stop for what it has no word for; ModelError."""
-    registry = Registry(claimed=(object,))
+    registry = Registry(claimed=OfTables.options)
     found = [_Model(schema_of(model), registry.codec(model)).document() for model in models]
     return "\n".join(_yaml({"dms_version": VERSION, "models": found}, "")) + "\n"
 
@@ -51,7 +52,7 @@ class _Model:
                 schema, fields=schema.fields | {name: replace(one, options=()) for name, one in own.items()}
             )
             self._native = {
-                name: Registry(claimed=(object,), model_hooks=(lambda _: plain,)).codec(schema.model).plans[name]
+                name: Registry(claimed=OfTables.options, model_hooks=(lambda _: plain,)).codec(schema.model).plans[name]
                 for name in own
             }
         if schema.discriminator is not None:
