@@ -149,7 +149,7 @@ def _signature(*given: Any) -> tuple[str, str] | None:
         and isinstance(thing.__init__, types.FunctionType)
     ):
         found = inspect.signature(thing.__init__, bound_method=True)
-        shown = inspect.stringify_signature(found, unqualified_typehints=True)
+        shown = inspect.stringify_signature(found, show_return_annotation=False, unqualified_typehints=True)
     return (shown, returned) if shown else None
 
 

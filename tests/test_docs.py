@@ -18,11 +18,14 @@ from pathlib import Path
 
 import pytest
 
+import dynamorm
 from dynamorm.__main__ import main as command_line
 from dynamorm.testing import AsyncTestDB, TestDB
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDE = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+ASSISTANTS = ROOT / "src" / "dynamorm" / "ASSISTANTS.md"
+"""The page that is shipped in the wheel."""
+GUIDE = [ROOT / "README.md", ASSISTANTS, *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 OTHERS = sorted({*(ROOT / "docs").rglob("*.md")} - {*GUIDE})
 BLOCK = re.compile(r"(?P<mark><!-- not run: [^\n]+ -->\n+)?^```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
@@ -182,3 +185,10 @@ def test_no_block_of_python_is_passed_by(page):
     assert len(re.findall(r"^\s*(?:```+|~~~+)\s*(?:python|py|pycon|\{code)", text, re.MULTILINE)) == len(
         BLOCK.findall(text)
     )
+
+
+def test_the_page_for_assistants_is_in_the_package():
+    """It lies in the folder that the wheel is made of, and is short enough to be read whole."""
+    text = ASSISTANTS.read_text("utf-8")
+    assert (Path(dynamorm.__file__).parent / ASSISTANTS.name).read_text("utf-8") == text
+    assert len(text.splitlines()) < 200

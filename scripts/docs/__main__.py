@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.fresh:
         shutil.rmtree(options.out, ignore_errors=True)
     assemble(source, {**api.pages(), **settings.pages(), **errors.pages()})
-    command = [
-        *(sys.executable, "-m", "sphinx", "-b", "html", "-W", "-n", "--keep-going", "-q", "-j", "auto"),
+    command = [  # all pages are written, for each one shows the list of all pages
+        *(sys.executable, "-m", "sphinx", "-b", "html", "-a", "-W", "-n", "--keep-going", "-q", "-j", "auto"),
         *("-c", str(ROOT / "docs"), "-d", str(options.out / "doctrees"), str(source), str(html)),
     ]
     ended = subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -20,6 +20,7 @@ BESIDE = {
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
     "COMMERCIAL.md": "project/commercial.md",
+    "src/dynamorm/ASSISTANTS.md": "guide/assistants.md",
 }
 """Pages of the repository that stand outside of ``docs``, and where they are put; the examples' own pages come beside."""
 
