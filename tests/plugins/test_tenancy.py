@@ -30,8 +30,10 @@ from dynamorm.errors import (
 )
 from dynamorm.plugins.tenancy import Tenancy
 from dynamorm.streams import decode
+from dynamorm.testing import FakeClock, reply
 
 from ..behaviour.kit import change as changed_past
+from .scripts import Scripted
 from .tenancy_kit import IDS, Order, Plain, Put, Shared, Txn, outcome, tenants
 
 pytestmark = pytest.mark.engine
@@ -436,6 +438,41 @@ def test_a_foreign_tenant_in_a_query_is_refused_in_each_form(pair):
     ):
         assert outcome(query) is TenantMismatch
     assert outcome(lambda: pair[0].model(Order).where(Order.tenant_id.in_(["x", "y"])).all()) is not None
+
+
+FOREIGN_LISTS = [
+    (Order, Order.tenant_id.in_(["other"]), Order.number == "1"),
+    (Order, Order.tenant_id.in_(["other"]), None),
+    (Txn, Txn.pk.in_(["other#1"]), Txn.sk == "1"),
+    (Txn, Txn.pk.in_(["other#1"]), Txn.sk > "1"),
+    (Txn, Txn.pk.in_(["other#1"]) & (Txn.sk == "1"), None),
+    (Txn, Txn.tenant_id.in_(["other"]), Txn.number == "1"),
+    (Shared, Shared.tenant_id.in_(["other"]), Shared.id == "1"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:the partition key of Shared")
+@pytest.mark.parametrize(("model", "term", "other"), FOREIGN_LISTS)
+@pytest.mark.parametrize("end", ["all", "first", "count", "exists", "page", "filter"])
+def test_a_list_of_one_foreign_key_is_refused_as_the_key_is(face_kind, model, term, other, end):
+    made = Scripted(
+        face_kind, Tenancy(), answer=lambda _: reply({"Items": [], "Count": 0, "ScannedCount": 0}), clock=FakeClock()
+    )
+    terms = (term,) if other is None else (other, term)
+    query = made.db.with_tenant("a").model(model)
+    query = query.where(*terms[:-1]).filter(term) if end == "filter" else query.where(*terms)
+    assert outcome(query.all if end == "filter" else getattr(query, end)) is TenantMismatch
+    assert not made.driver.requests
+
+
+def test_a_list_of_the_own_key_is_asked_for(db, key):
+    a = db.with_tenant("a")
+    a.create(Order(number=key))
+    a.create(Txn(number=key))
+    found = a.model(Order).where(Order.tenant_id.in_(["a"]), Order.number == key).all()
+    assert [one.number for one in found] == [key]
+    for terms in ((Txn.pk.in_([f"a#{key}"]),), (Txn.pk.in_([f"a#{key}"]), Txn.sk == "0")):
+        assert [one.number for one in a.model(Txn).where(*terms).all()] == [key]
 
 
 def test_a_cursor_is_good_for_its_tenant_alone(pair, key):

@@ -192,7 +192,7 @@ class ReadRule:
         """The condition by which it is known, without a call for each query, what `contribute` would add: that condition, in the partition key.
 
         It is as `ReadDraft.where` with `ReadDraft.in_partition`, where the query does not say the same. One that compares that attribute
-        with another value, or one of the ``others``, by ``==``, or joins conditions by ``&``, is for `contribute`. It is asked once for each
+        with another value, or one of the ``others``, by ``==``, joins conditions by ``&``, or says ``in_``, is for `contribute`. It is asked once for each
         model of a view.
         """
         del scope

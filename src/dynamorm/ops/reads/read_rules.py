@@ -163,7 +163,7 @@ class ReadRules:
         """The condition that all queries have, where these say nothing of its attribute, nor of what a rule looks at beside it."""
         looked_at = (self.known_name, *self.known_others)
         for one in conditions:
-            if one.op == "AND" or (one.op == "=" and one.path.field.name in looked_at):  # type: ignore[attr-defined] # of a comparison
+            if one.op in {"AND", "IN"} or (one.op == "=" and one.path.field.name in looked_at):  # type: ignore[attr-defined] # of a comparison
                 return None
         return self.known_query
 

@@ -164,11 +164,13 @@ def _is_field(path: Any, name: str) -> bool:
 
 
 def equal_to(conditions: Iterable[Any], name: str) -> Iterator[Any]:
-    """Those conditions, of some that all hold, by which a field has one value."""
+    """Those conditions, of some that all hold, by which a field has one value: ``in_`` of one value is one of them."""
     for condition in conditions:
         if condition.op == "AND":
             yield from equal_to(condition.operands, name)
-        elif condition.op == "=" and _is_field(getattr(condition, "path", None), name):
+        elif (condition.op == "=" or (condition.op == "IN" and len(condition.operands) == 1)) and _is_field(
+            getattr(condition, "path", None), name
+        ):
             yield condition
 
 
@@ -179,6 +181,10 @@ class Text(Struct, frozen=True, gc=False):
 
 
 NONE: Final = Text()
+
+
+_SEVERAL: Final = ("AND", "IN")
+"""What may say in another way than by ``==`` that a field has one value."""
 
 
 class TenantReads(ReadRule):
@@ -220,7 +226,7 @@ class TenantReads(ReadRule):
                         continue
                     own, given = self._given(draft, tenant)
                     break
-            elif condition.op == "AND":
+            elif condition.op in _SEVERAL:
                 own, given = self._given(draft, tenant)
                 break
         if given is None:
