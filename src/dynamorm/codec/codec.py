@@ -212,7 +212,8 @@ class ModelCodec:
             own, do, found = (source.bind(hint, object()) for hint in ("own_text", "complete", "found_text"))
             # A text of another class may be equal to all.
             body = [
-                f"{found} = getattr(o, {name!r}, None)",
+                f"try: {found} = o.{name}",
+                f"except AttributeError: {found} = None",
                 f"if {found} is not {own} and ({found}.__class__ is not str or {found} != {own}): {do}(o)",
                 *lines,
             ]
