@@ -16,6 +16,7 @@ A plugin is an object with a ``name`` and any of these members, each looked up o
 | ``administered(what, scope)`` | raises where a database, or a view with this scope, may not do what is of whole tables: ``"tables"``, ``"stream"``, ``"partiql"``, ``"partiql_text"`` (of a statement that names its table), ``"repair_unique"`` |
 | ``reads_nothing`` | True: its rules of writes read no other items and fetch nothing, so that no verb is prepared for that |
 | ``finish(transaction)`` | adds writes to each transaction as a whole, once; see `dynamorm.ops.writes.finish.TransactionDraft` |
+| ``statement(table, text, values)`` | raises to refuse a PartiQL statement that writes, whatever table it names; ``values`` are its parameters as they are sent |
 | ``field(schema, field)`` | wraps the stored form of a field; see `FieldHook`. ``options`` are the field options it claims |
 | ``model(schema)`` | changes what is generated for a model; see `ModelHook` |
 | ``companions(schema)`` | gives the models whose tables a model needs besides its own: ``db.tables.ensure`` makes these, too |

@@ -134,6 +134,7 @@ class Session(Context):
         asking = [plugin for plugin in plugins if getattr(plugin, "scope_of", None) is not None]
         self.peeks: tuple[Callable[[], Any], ...] = tuple(getattr(one, "scope_peek", None) or _always for one in asking)
         self.write_rules: tuple[tuple[str, Callable[[Any], Any]], ...] = named(plugins, "write_rule")
+        self.statements: tuple[Callable[..., Any], ...] = _members(plugins, "statement")
         # A field of a plugin may wait for something, as a rule may.
         self.rules_may_read: bool = any(
             not getattr(plugin, "reads_nothing", False)
@@ -174,7 +175,7 @@ class Session(Context):
     def _take_over(self, root: Session) -> None:
         """Do as the session does that this one is a copy of."""
         self.registry, self._reading, self.write_rules = root.registry, root._reading, root.write_rules
-        self.finishers, self.rules_may_read = root.finishers, root.rules_may_read
+        self.finishers, self.rules_may_read, self.statements = root.finishers, root.rules_may_read, root.statements
         if not self.scope:
             self._plans = root._plans
         self._plugins, self._around, self.call = root._plugins, root._around, root.call

@@ -240,6 +240,7 @@ ARGUMENTS = {
     "credentials_of": "scope",
     "administered": "what, scope",
     "finish": "transaction",
+    "statement": "table, text, values",
     "field": "schema, field",
     "model": "schema",
     "companions": "schema",

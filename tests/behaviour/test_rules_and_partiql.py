@@ -129,3 +129,37 @@ def test_a_table_that_a_plugin_renames_is_known_by_both_names(plugged, key):
     with pytest.raises(ValidationError, match="the plugin lock has a rule"):
         db.partiql(STATEMENTS["UPDATE"].format(table="{table}"), key, model=Ledger)
     assert wire.names == []
+
+
+class Guard:
+    name = "guard"
+
+    def __init__(self):
+        self.seen = []
+
+    def statement(self, table, text, values):
+        self.seen.append((table, text, list(values)))
+        if {"S": "secret"} in values:
+            raise PermissionError("nobody writes there")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_plugin_is_shown_each_statement_that_writes_and_may_refuse_it(plugged, key, together):
+    guard, wire = Guard(), Recorder()
+    db = plugged(guard, wire)
+    table = table_of(plugged(), Free)
+
+    def run(text, *values):
+        return db.partiql_transaction([(text, *values)]) if together else db.partiql(text, *values)
+
+    insert = f"INSERT INTO \"{table}\" VALUE {{'id': ?}}"
+    run(insert, key)
+    run(f'SELECT * FROM "{table}" WHERE id = ?', key)
+    for other in (insert, f'DELETE FROM "{table}" WHERE id = ?', 'DELETE FROM "no-class-names-it" WHERE id = ?'):
+        sent = len(wire.names)
+        with pytest.raises(PermissionError):
+            run(other, "secret")
+        assert len(wire.names) == sent
+    assert guard.seen[0] == (table, insert, [{"S": key}])
+    assert [table for table, _, _ in guard.seen] == [table, table, table, "no-class-names-it"]
+    assert stored(plugged(), Free, key) is not None

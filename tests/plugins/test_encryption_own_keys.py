@@ -9,8 +9,10 @@ from dynamorm.errors import ConditionFailed, Outcome, TransactionCancelled, Vali
 from dynamorm.plugin import key_part
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption.records import is_record
+from dynamorm.testing import FakeClock, reply
 
 from .encryption_kit import Card, Keys, LocalKeyProvider, Provider, RawCard, Records
+from .scripts import Scripted
 
 pytestmark = pytest.mark.engine
 
@@ -203,6 +205,30 @@ def test_the_base_of_a_family_shows_no_records(db, key):
 def test_no_statement_writes_past_the_rule(db, key):
     with pytest.raises(ValidationError):
         db.partiql("UPDATE {table} SET number = ? WHERE token = ?", "PLAIN", key, model=Card)
+
+
+NAMING = [
+    ('DELETE FROM "nobodys-table" WHERE pk = ? AND sk = ?', ("~K#pci", "ACTIVE")),
+    ("DELETE FROM \"nobodys-table\" WHERE pk = '~K#pci' AND sk = 'ACTIVE'", ()),
+    ('DELETE FROM "nobodys-table" WHERE pk = ?', ("T#t1#~K#pci",)),
+    ('DELETE FROM "nobodys-table" WHERE pk = ?', (b"~K#pci",)),
+    ('UPDATE "nobodys-table" SET x = 1 WHERE pk = ? AND sk = ?', ("~K#pci", "ACTIVE")),
+    ("INSERT INTO nobodys VALUE {'pk': ?, 'sk': ?}", ("~K#pci", "ACTIVE")),
+    ("INSERT INTO nobodys VALUE ?", ({"pk": "~K#pci", "sk": "ACTIVE"},)),
+]
+
+
+@pytest.mark.parametrize(("text", "values"), NAMING)
+@pytest.mark.parametrize("together", [True, False])
+def test_no_statement_names_a_record_in_a_table_that_no_class_names(face_kind, text, values, together):
+    made = Scripted(face_kind, EncryptionPlugin(Provider()), answer=reply({"Responses": [{}]}), clock=FakeClock())
+    statement = (made.db.partiql_transaction, [(text, *values)]) if together else (made.db.partiql, text, *values)
+    with pytest.raises(ValidationError, match="~K#"):
+        statement[0](*statement[1:])
+    assert not made.driver.requests
+    other = tuple(value if value == "ACTIVE" else "k1" for value in values)
+    made.db.partiql(text.replace("~K#", "K#"), *other)
+    assert made.driver.requests
 
 
 @pytest.mark.parametrize("number", ["1E+38", "1E+40", "1E+125", "0.10", "12.50", "-3E+5", "0", "120", "1E-3"])

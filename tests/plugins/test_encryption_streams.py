@@ -108,3 +108,29 @@ def test_records_of_keys_are_passed_over(opened, key):
     assert process(event, Card, lambda one: seen.append(one.new.number), db=db.inner) == {"batchItemFailures": []}
     assert seen == ["1"]
     assert decode(record(keys[0]), Card, db=db.inner).is_system
+
+
+@pytest.mark.parametrize("at", ["~K#pci#ACTIVE", "T#t1#~K#pci#V#1", b"~K#pci#ACTIVE"])
+@pytest.mark.parametrize("plugin", [None, "another", "encryption"])
+def test_a_record_of_keys_is_no_object_of_a_plain_class(opened, engine, prefix, at, plugin):
+    model = Raw
+    wire = {"S": at}
+    if isinstance(at, bytes):
+
+        class Box(Model, table="stream-boxes"):
+            token: Attr[bytes] = partition_key()
+
+        model, wire = Box, {"B": base64.b64encode(at).decode()}
+    item = {"token": wire, "_wrapped": {"B": "AAAA"}, "_state": {"S": "enabled"}}
+    db = None
+    if plugin == "encryption":
+        db = opened("blocking").inner
+    elif plugin == "another":
+        db = DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix))
+    for name in ("INSERT", "MODIFY", "REMOVE"):
+        found = decode(record(item, item, name), model, db=db)
+        assert (found.new, found.old) == (None, None)
+        assert tuple(found) == (found.kind, None, None)
+        assert found.is_system
+    other = {"token": {"S": "K#1"} if model is Raw else {"B": "AAAA"}}
+    assert decode(record(other), model, db=db).new.token == ("K#1" if model is Raw else b"\0\0\0")

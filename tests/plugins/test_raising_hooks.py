@@ -138,6 +138,7 @@ OF_SCOPES = (
     "scope_of",
     "credentials_of",
     "administered",
+    "statement",
 )  # what they raise refuses: test_scope_moments.py
 
 

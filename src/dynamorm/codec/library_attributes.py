@@ -202,7 +202,8 @@ def part_of(body: bytes, key: bytes) -> bytes | None:
     return raw
 
 
-SYSTEM_PREFIXES: Final = ("~A#", "~C#", "~I#", "~K#")
+KEYS_PREFIX: Final = "~K#"
+SYSTEM_PREFIXES: Final = ("~A#", "~C#", "~I#", KEYS_PREFIX)
 """How the partition keys of the library's own records begin, of no tenant: of audit trails and their signed days, of idempotent operations, of keys."""
 
 
@@ -221,12 +222,26 @@ def is_system_key(wire: dict[str, Any] | None) -> bool:
     """Whether the value of a partition key is that of an item of the library's own: a guard, a record, or ``T#<tenant>#~...``."""
     if is_guard_key(wire):
         return True
+    text = _text_of_key(wire)
+    return text.startswith(SYSTEM_PREFIXES) or _behind_tenant(text).startswith("~")
+
+
+def is_key_of_keys(wire: dict[str, Any] | None) -> bool:
+    """Whether the value of a partition key is that of a record of keys, which is shown to no class of the table."""
+    text = _text_of_key(wire)
+    return text.startswith(KEYS_PREFIX) or _behind_tenant(text).startswith(KEYS_PREFIX)
+
+
+def _text_of_key(wire: dict[str, Any] | None) -> str:
     found: Any = wire or {}
     text: str = bytes_of(found["B"]).decode(errors="replace") if "B" in found else found.get("S", "")
-    if text.startswith(SYSTEM_PREFIXES):
-        return True
+    return text
+
+
+def _behind_tenant(text: str) -> str:
+    """What stands behind the tenant in a key of the library's own; nothing where it begins with none."""
     parts = text.split("#", 2)
-    return text.startswith("T#") and len(parts) == 3 and parts[2].startswith("~")
+    return parts[2] if text.startswith("T#") and len(parts) == 3 else ""
 
 
 def ordered(wire: dict[str, Any]) -> Any:

@@ -98,6 +98,8 @@ class Statement:
         self.index: str | None = None if named is None else named[3]
         self.values: list[dict[str, Any]] = [parameter(value, place) for place, value in enumerate(values)]
         if not self.reads:
+            for look in context.statements:
+                look(self.table, self.text, self.values)
             _check_rules(context, self)
 
     def check_model(self) -> None:

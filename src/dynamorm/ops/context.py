@@ -37,7 +37,7 @@ class Context(ABC):
 
     ``call`` makes one call, with the plugins around it; ``channel`` is what it goes through. ``run`` drives a flow on the face's
     driver. ``scope`` is that of the view. ``finishers`` are the plugins that add to transactions: name and function; ``write_rules`` those with rules for writes.
-    ``notes`` are the functions of plugins that have something to say of an explained request.
+    ``notes`` are the functions of plugins that have something to say of an explained request, ``statements`` those that may refuse one of PartiQL.
     """
 
     __slots__ = (
@@ -55,6 +55,7 @@ class Context(ABC):
         "rules_may_read",
         "run",
         "scope",
+        "statements",
         "write_rules",
     )
 
@@ -70,6 +71,7 @@ class Context(ABC):
         self.scope: Mapping[str, str] = _NO_SCOPE
         self.notes: tuple[Callable[..., str | None], ...] = ()
         self.finishers: tuple[tuple[str, Callable[[Any], None]], ...] = ()
+        self.statements: tuple[Callable[..., Any], ...] = ()
         self.write_rules: tuple[tuple[str, Callable[[Schema], Any]], ...] = ()
         self.rules_may_read: bool = False
         self.reads: Reads | None = None  # of one verb, where rules may read other items
@@ -97,6 +99,7 @@ class Context(ABC):
         other.rules_may_read = self.rules_may_read
         other.run = self.run
         other.scope = self.scope
+        other.statements = self.statements
         other.write_rules = self.write_rules
 
     def plan(self, model: Any) -> ModelRequests:

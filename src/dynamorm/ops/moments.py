@@ -38,6 +38,7 @@ MOMENTS: Final = (
     Moment("credentials_of", ("scope",)),
     Moment("administered", ("what", "scope")),
     Moment("finish", ("transaction",)),
+    Moment("statement", ("table", "text", "values")),
     Moment("field", ("schema", "field")),
     Moment("model", ("schema",)),
     Moment("companions", ("schema",)),

@@ -12,7 +12,7 @@ from msgspec import DecodeError
 
 from dynamorm.codec.family import Kind, kind_of
 from dynamorm.codec.keys import StoredKey
-from dynamorm.codec.library_attributes import is_guard_key, is_system_key, key_json_of
+from dynamorm.codec.library_attributes import is_guard_key, is_key_of_keys, is_system_key, key_json_of
 from dynamorm.codec.strict import decoded, parts_of, read_object
 from dynamorm.errors import InvalidUse, ValidationError
 from dynamorm.models.schema.placed import NotReady
@@ -142,7 +142,7 @@ class StreamRecord(_Unpacked[M]):
     def is_system(self) -> bool:
         """Whether it is of an item that the library keeps beside those of the model: a guard, a key, a record of its own.
 
-        Readers of whole streams and events leave such records out.
+        Readers of whole streams and events leave such records out. Of a record of encryption keys `old` and `new` are None.
 
         Example: ``if not record.is_system: publish(record.new)``
         """
@@ -221,7 +221,9 @@ class StreamRecord(_Unpacked[M]):
         return b'{"Responses":[%b]}' % b",".join([b'{"Item":%b}' % raw for raw in shown]) if shown else None
 
     def _image(self, raw: bytes) -> Any:
-        """The object of an image; None for one of another class that is passed over."""
+        """The object of an image; None for one of another class that is passed over, and for a record of keys."""
+        if is_key_of_keys(read_object(self._raw["keys"]).get(self._codec.key_names[0])):
+            return None
         if self._codec.family is not None:
             kind = self._kind_of(raw)
             if kind == "sibling" or (kind == "unknown" and self._skip_unknown):

@@ -17,7 +17,7 @@ from .keyring import Keyring
 from .keys import Keys
 from .options import Encrypted, is_encrypted, is_protected
 from .provider import KeyProvider
-from .records import NoRecords, OwnKeys, is_record, may_hold_records
+from .records import NoRecords, OwnKeys, check_statement, is_record, may_hold_records
 from .rewriting.rotation import KeyActions
 from .seal import ItemSeal
 from .secret import Ephemeral
@@ -126,6 +126,10 @@ class EncryptionPlugin(OfOneProcess):
     def write_rule(self, schema: Any) -> WriteRule | None:
         """See `dynamorm.plugin`."""
         return OwnKeys(schema) if may_hold_records(schema) else None
+
+    def statement(self, table: str, text: str, values: Sequence[Mapping[str, Any]]) -> None:
+        """See `dynamorm.plugin`. Raises: ValidationError."""
+        check_statement(table, text, values)
 
     def gauges(self) -> dict[str, float]:
         """See `dynamorm.plugin`."""

@@ -158,7 +158,7 @@ def may_hold_records(schema: Any) -> bool:
 class OwnKeys(WriteRule):
     """Refuses to write, or delete, a record of a key by a verb: what it encrypts could not be read any more.
 
-    A statement may write items of a class without protected fields, unless it names such a key.
+    A statement may write items of a class without protected fields, unless it names such a key: see `check_statement`.
     """
 
     in_batches: bool = True
@@ -181,7 +181,18 @@ class OwnKeys(WriteRule):
 
     def allows_statement(self, text: str, values: Sequence[Mapping[str, Any]]) -> bool:
         """See `dynamorm.plugin.WriteRule`."""
-        return not self._protects and MARK not in text and not any(map(_holds_record, values))
+        del text, values
+        return not self._protects
+
+
+def check_statement(table: str, text: str, values: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a statement that writes and names the key of a record, in whatever table. Raises: ValidationError."""
+    if MARK in text or any(map(_holds_record, values)):
+        raise ValidationError(
+            "a PartiQL statement names a key of the library's own records of keys (~K#), which nobody else writes: what they"
+            " encrypt could not be read any more",
+            table=table or None,
+        )
 
 
 def _names_record(wire: Any) -> bool:
