@@ -164,8 +164,8 @@ def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
 
     DynamoDB Local takes all cases of the tests on an engine, and any other engine a sixth of them, one at least; so does the one
     inside the process, which is used where none is named. Of those marked `wide` DynamoDB Local takes all, too, and each
-    version of Python another third. Of the fault tests, which need no engine, Python 3.11 takes a third, and the newer
-    ones the rest. ``DYNAMORM_TEST_WIDE=1`` runs them all.
+    version of Python another third. Of the tests that need no engine Python 3.11 takes a third, and the newer ones the rest;
+    what is run `once`, or measured, runs there alone, and wholly. ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """
     if os.environ.get("DYNAMORM_TEST_ENGINE") == "local" or os.environ.get("DYNAMORM_TEST_WIDE") == "1":
         return
@@ -190,7 +190,7 @@ def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
     cases = sorted(cases, key=_number)
     if many and one.get_closest_marker("engine"):
         return cases[-(-len(cases) // 6) :]
-    if many and "faults" in one.path.parts:
+    if many and not one.get_closest_marker("once") and not one.get_closest_marker("bench"):
         third = -(-len(cases) // 3)
         return cases[third:] if minor == 11 else cases[:third]
     return []
