@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dynamorm.engine.engine import Engine as Engine
-    from dynamorm.engine.engine import Snapshot as Snapshot
     from dynamorm.engine.engine import engine_at as engine_at
     from dynamorm.engine.http.server import Server as Server
+    from dynamorm.engine.store.undo import Snapshot as Snapshot
 
 __all__ = ["Engine", "Server", "Snapshot", "engine_at"]
 
-_HOMES = {"Server": "dynamorm.engine.http.server"}
+_HOMES = {"Server": "dynamorm.engine.http.server", "Snapshot": "dynamorm.engine.store.undo"}
 
 
 def __getattr__(name: str) -> Any:

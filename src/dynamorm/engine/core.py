@@ -13,6 +13,7 @@ from dynamorm.engine.catalog.table import Table
 from dynamorm.engine.refusal import Refusal, invalid, not_found
 from dynamorm.engine.store.past import Earlier, Past
 from dynamorm.engine.store.store import Change, Map, Store
+from dynamorm.errors import ConfigError
 
 ACCOUNT: Final = "000000000000"
 REGION: Final = "us-east-1"
@@ -31,6 +32,10 @@ NAME_LIMITS: Final = range(3, 256)
 _table_name = re.compile(r"[A-Za-z0-9_.-]+\Z").match
 
 
+_THROUGHPUTS: Final = ("off", "enforced")
+_SECONDS: Final = ("staleness", "gsi_delay", "creating", "ttl_lag")
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """How an engine behaves where the service leaves it open. See `dynamorm.engine.Engine`."""
 
@@ -42,6 +47,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     ttl_lag: float | None = None
     region: str = REGION
     account: str = ACCOUNT
+
+    def checked(self) -> Settings:
+        """The same, looked at. Raises: ConfigError."""
+        if self.throughput not in _THROUGHPUTS:
+            raise ConfigError(f"throughput is 'off' or 'enforced', not {self.throughput!r}")
+        for name in _SECONDS:
+            value: object = getattr(self, name)
+            if name == "ttl_lag" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+                raise ConfigError(f"{name} is a number of seconds from 0 on, not {value!r}")
+        return self
 
 
 class Core:

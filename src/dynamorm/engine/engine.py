@@ -27,14 +27,13 @@ from dynamorm.engine.shapes.requests import known, quick_reader
 from dynamorm.engine.shapes.strict import refuse_duplicates
 from dynamorm.engine.store.file import FileStore
 from dynamorm.engine.store.memory import MemoryStore
-from dynamorm.engine.store.undo import Version, Versions
+from dynamorm.engine.store.undo import Snapshot
 from dynamorm.errors import ConfigError, InvalidUse
 
 if TYPE_CHECKING:
     from dynamorm.engine.http.server import Server
 
 _DURABILITIES: Final = ("process", "power")
-_THROUGHPUTS: Final = ("off", "enforced")
 
 
 _engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
@@ -62,22 +61,6 @@ def engine_at(address: str) -> Engine | None:
     Example: ``engine_at(engine.address) is engine``
     """
     return _engines.get(address)
-
-
-class Snapshot:
-    """What an engine held at one time. It costs what was written since, for as long as it is kept.
-
-    Example: ``start = engine.snapshot(); ...; engine.restore(start)``
-    """
-
-    __slots__ = ("_of", "_version")
-
-    def __init__(self, version: Version, of: Versions) -> None:
-        self._version = version
-        self._of = of
-
-    def __repr__(self) -> str:
-        return "<Snapshot of an Engine>"
 
 
 class Engine:
@@ -119,18 +102,16 @@ class Engine:
     ) -> None:
         if durability not in _DURABILITIES:
             raise ConfigError(f"durability is 'process' or 'power', not {durability!r}")
-        if throughput not in _THROUGHPUTS:
-            raise ConfigError(f"throughput is 'off' or 'enforced', not {throughput!r}")
         settings = Settings(
             throughput=throughput,
-            staleness=_seconds("staleness", staleness),
-            gsi_delay=_seconds("gsi_delay", gsi_delay),
-            creating=_seconds("creating", creating),
+            staleness=staleness,
+            gsi_delay=gsi_delay,
+            creating=creating,
             seed=seed,
-            ttl_lag=None if ttl_lag is None else _seconds("ttl_lag", ttl_lag),
+            ttl_lag=ttl_lag,
             region=region,
             account=account,
-        )
+        ).checked()
         self._new_lock()
         self._closed = False
         self._servers: set[Server] = set()
@@ -290,7 +271,7 @@ class Engine:
         """
         with self._alone():
             self._check_open()
-            return Snapshot(self._store.snapshot(), self._store.versions)
+            return self._store.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make everything as it was: tables, items, streams. The cost goes by what differs. A snapshot may be restored again.
@@ -301,10 +282,8 @@ class Engine:
         """
         with self._alone():
             self._check_open()
-            if snapshot._of is not self._store.versions:  # noqa: SLF001 - a snapshot is nothing else
-                raise ConfigError("this snapshot is of another engine: restore it into the one that it was taken of")
             try:
-                self._store.restore(snapshot._version)  # noqa: SLF001 - as above
+                self._store.restore(snapshot)
                 self._core.refresh()
             except BaseException:  # a handler of signals may raise anywhere
                 self._core.refresh()
@@ -413,9 +392,3 @@ def _unknown(target: str) -> Refusal:
     if prefix in ("", DYNAMODB, STREAMS) and known(operation):
         return Refusal("UnknownOperationException", f"this engine has no {operation} yet: see docs/engines.md")
     return Refusal("UnknownOperationException", "")
-
-
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ConfigError(f"{name} is a number of seconds from 0 on, not {value!r}")
-    return float(value)

@@ -14,9 +14,10 @@ import threading
 from importlib import import_module
 from typing import Any, Final
 
-from dynamorm.engine.engine import Engine, Snapshot, engine_at
+from dynamorm.engine.engine import Engine, engine_at
 from dynamorm.engine.faulty import Faulty
 from dynamorm.engine.refusal import Refusal
+from dynamorm.engine.store.undo import Snapshot
 from dynamorm.errors import ConfigError
 
 INHERITED: Final = "_DYNAMORM_EMBEDDED_ENGINE"

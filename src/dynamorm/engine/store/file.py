@@ -170,9 +170,11 @@ class FileStore(Store):
                 run("ROLLBACK")
             raise
 
-    def put_rows(self, rows: Rows) -> None:
-        """Store rows: all of them, or none where the disk fails."""
-        self._transact([(self.map(number), key, None, row) for (number, key), row in rows.items()])
+    def put_rows(self, rows: Rows, found: Rows) -> None:
+        """Store rows: all of them, or none where the disk fails. What is there is put into ``found`` before."""
+        maps = {number: self.map(number) for number in rows}
+        found |= {number: {key: maps[number].get(key) for key in keys} for number, keys in rows.items()}
+        self._transact([(maps[number], key, None, row) for number, keys in rows.items() for key, row in keys.items()])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into a file, which an engine can open."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from dynamorm.engine.store.file import FileStore
@@ -57,6 +57,19 @@ class MemoryMap:
         """Forget a row, where there is one."""
         if self.rows.pop(key, None) is not None:
             self._since ^= {key}
+
+    def replace(self, old: Mapping[bytes, Row | None], new: Mapping[bytes, Row | None]) -> None:
+        """Store rows in the place of those that are there, or forget them where they are None. Both have the same keys."""
+        if None not in old.values() and None not in new.values():
+            self.rows.update(new)  # type: ignore[arg-type]  # it has no None
+            return
+        rows = self.rows
+        for key, row in new.items():
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+        self._since ^= {key for key, row in new.items() if (row is None) is not (old[key] is None)}
 
     def _settle(self) -> None:
         """Put the keys that came or went since into their places, or take them out."""
@@ -221,23 +234,24 @@ class MemoryStore(Store):
         for found in touched.values():
             found.sort()
 
-    def put_rows(self, rows: Rows) -> None:
-        """Store rows: all of them, or none where it is interrupted."""
-        found: Rows = {}
-        maps = {number: self.map(number) for number in {number for number, _ in rows}}
+    def put_rows(self, rows: Rows, found: Rows) -> None:
+        """Store rows: all of them, or none where it is interrupted. What is there is put into ``found`` before."""
+        maps: list[MemoryMap] = []
         try:
-            for place, row in rows.items():
-                number, key = place
-                of: Any = maps[number]
-                found[place] = old = of.rows.get(key)
-                if row is None:
-                    of.delete(key)
-                elif old is None:
-                    of.put(key, row)
-                else:
-                    of.rows[key] = row
+            for number, new in rows.items():
+                of: Any = self.map(number)
+                maps.append(of)
+                get = of.rows.get
+                found[number] = old = {key: get(key) for key in new}
+                of.replace(old, new)
         except BaseException:  # as in `make`
-            self._unmake([(maps[number], key, old, None) for (number, key), old in found.items()])
+            for of in maps:
+                for key, row in found.get(of.number, {}).items():
+                    if row is None:
+                        of.rows.pop(key, None)
+                    else:
+                        of.rows[key] = row
+                of.sort()
             raise
 
     def save(self, path: str | os.PathLike[str]) -> None:

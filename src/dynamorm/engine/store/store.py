@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from dynamorm.engine.store.undo import Place, Row, Rows, Version, Versions
+from dynamorm.engine.store.undo import Row, Rows, Snapshot, Versions
 
 
 class Map(Protocol):
@@ -72,8 +72,8 @@ class Store:
         """Make changes: all of them, or none."""
         raise NotImplementedError
 
-    def put_rows(self, rows: Rows) -> None:
-        """Store rows: all of them, or none."""
+    def put_rows(self, rows: Rows, found: Rows) -> None:
+        """Store rows: all of them, or none. What is there is put into ``found`` before."""
         raise NotImplementedError
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -101,20 +101,18 @@ class Store:
         if last is not None:
             rows = last.rows
             for of, key, old, _ in changes:
-                rows.setdefault((of.number, key), old)
+                kept = rows.get(of.number)
+                if kept is None:
+                    kept = rows[of.number] = {}
+                kept.setdefault(key, old)
         self.make(changes)
         if self.watch is not None:
             self.watch(changes)
 
-    def snapshot(self) -> Version:
-        """The present as a version: nothing is copied."""
-        return self.versions.take()
+    def snapshot(self) -> Snapshot:
+        """The present, to `restore`: nothing is copied."""
+        return Snapshot(self.versions.take(), self.versions)
 
-    def restore(self, version: Version) -> None:
-        """Make the present what a version is; the cost goes by what differs."""
-        self.versions.back(version, self._rows_at, self.put_rows)
-
-    def _rows_at(self, places: Sequence[Place]) -> Rows:
-        """The rows of places."""
-        gets = {number: self.map(number).get for number in {number for number, _ in places}}
-        return {place: gets[place[0]](place[1]) for place in places}
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the present what a snapshot holds; the cost goes by what differs. Raises: ConfigError for one of another store."""
+        self.versions.back(snapshot.of(self.versions), self.put_rows)
