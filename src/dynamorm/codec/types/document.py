@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from .mismatch import Mismatch
-from .numbers import decimal_text, float_text, number_of, number_text
+from .numbers import MAX_DIGITS, decimal_text, float_text, number_of, number_text
 
 Wire: TypeAlias = dict[str, Any]
 
@@ -120,11 +120,17 @@ def from_wire(wire: Wire) -> Any:
     B may be bytes or base64 text. Raises: Mismatch when it is no wire value.
     """
     if wire.__class__ is dict and len(wire) == 1:
-        for tag, value in wire.items():
-            if value.__class__ is _PAYLOAD.get(tag):
+        for tag in wire:
+            value: Any = wire[tag]
+            if tag == "S":  # the most frequent kinds, in fewest steps
+                if value.__class__ is str:
+                    return value
+            elif tag == "N" and value.__class__ is str and value.isdecimal() and len(value) <= MAX_DIGITS:
+                return int(value)
+            elif value.__class__ is _PAYLOAD.get(tag):
                 reader = _READERS[tag]
                 return value if reader is None else reader(value)
-            if value.__class__ is bytes and tag == "B":
+            elif value.__class__ is bytes and tag == "B":
                 return value
     raise Mismatch("an attribute value", wire, "something else")
 

@@ -288,7 +288,8 @@ class Forms:
             form = Form(item)
         except (Refusal, _Unfit):
             return
-        self.all = (form, *self.all[: MOST - 1])
+        if form.fits(raw) is not None:  # else it is spelled otherwise than it is stored
+            self.all = (form, *self.all[: MOST - 1])
 
 
 _known: Final[dict[str, Forms]] = {}
