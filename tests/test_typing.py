@@ -84,3 +84,22 @@ def test_every_public_symbol_of_the_installed_package_has_a_known_type(tmp_path:
     assert not told, "\n".join(told)
     assert report["completenessScore"] == 1
     assert report["exportedSymbolCounts"]["withKnownType"] > 3000
+
+
+PROGRAMS = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.once
+def test_the_tutorial_and_the_page_for_assistants_are_accepted(tmp_path: Path) -> None:
+    """Their blocks are one program each; with the settings of the project, whose mypy is strict and knows the library already."""
+    root = HERE.parents[1]
+    pages = [*sorted((root / "docs" / "tutorial").glob("[1-9]-*.md")), root / "src" / "dynamorm" / "ASSISTANTS.md"]
+    assert len(pages) == 8
+    for page in pages:
+        program = tmp_path / f"page_{page.stem.lower().replace('-', '_')}.py"
+        program.write_text("\n".join(PROGRAMS.findall(page.read_text("utf-8"))))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *map(str, sorted(tmp_path.glob("*.py")))],
+        cwd=root, capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import functools
 import importlib.util
 import inspect
@@ -265,6 +266,7 @@ def load_names_of_types() -> None:
                         setattr(module, name, getattr(importlib.import_module(home), name))
 
 
+@functools.cache
 def class_body(cls: type) -> ast.stmt:
     """The source of a class."""
     return ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
@@ -289,7 +291,7 @@ def signature_for_checkers(cls: type) -> str | None:
     shown = constructor_for_checkers(cls)
     if shown is None:
         return None
-    arguments = shown.args
+    arguments = copy.deepcopy(shown.args)
     if arguments.posonlyargs:
         del arguments.posonlyargs[0]
     else:
