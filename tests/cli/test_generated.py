@@ -103,6 +103,40 @@ def only_that_changes(db, model, name, stored, attribute="edited"):
     assert without(attribute, after) == without(attribute, map(json.loads, before))
 
 
+def other(value):
+    """Another value of the same type; None where there is none at hand."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, set):
+        return value | {other(next(iter(value)))} if value else None
+    if isinstance(value, list):
+        return [*value, value[0]] if value else None
+    if isinstance(value, dict):
+        return {**value, "a new name": [1, None]}
+    return {str: "another text", int: 815, Decimal: Decimal("47.11"), bytes: b"other"}.get(type(value))
+
+
+def each_field_alone(db, model, name, stored):
+    """A change of any one field of any item changes the attribute of that field, and nothing else."""
+    keys = set(schema_of(model).key.fields)
+    changed = 0
+    for field in schema_of(model).fields.values():
+        if field.name in keys:
+            continue
+        for obj in db.model(model).allow_scan().all():
+            value = other(getattr(obj, field.name))
+            if value is None:
+                continue
+            before = [json.loads(one) for one in stored(name)]
+            setattr(obj, field.name, value)
+            db.save(obj)
+            after = [json.loads(one) for one in stored(name)]
+            assert without(field.stored, after) == without(field.stored, before)
+            assert after != before, field
+            changed += 1
+    assert changed > len(keys)
+
+
 def without(attribute, items):
     """Items without one attribute, in an order that does not depend on it."""
     rest = [in_order({name: wire for name, wire in item.items() if name != attribute}) for item in items]
@@ -171,6 +205,7 @@ def test_what_boto3_stores_is_read_and_kept(client, prefix, model_of, db, stored
             assert getattr(named, fields[name]) == f"value of {at}"
         else:
             assert any(sign in '"\\' or sign < " " for sign in name), "only names that JSON has to escape are no fields"
+    each_field_alone(db, model, "boto", stored)
 
 
 @pytest.mark.parametrize(("kind", "keys"), [("N", ["1", "1.5", "-3E-20"]), ("B", ["AA==", "/w=="]), ("S", ["a", "é"])])
@@ -374,6 +409,7 @@ def test_what_pynamodb_stores_is_read_and_kept(engine, client, prefix, model_of,
     assert read["a", 2.5].document == {"a": [1, None, "é"]}
     assert read["a", 2.5].blob == b"\x00\xff"
     assert isinstance(read["b", -7], Special)
+    each_field_alone(db, model, "things", stored)
 
 
 # ------------------------------------------------------------------------------------------------------------------- Go
@@ -435,6 +471,7 @@ def test_what_the_go_library_stores_is_read_and_kept(client, prefix, model_of, d
     after = [json.loads(one) for one in stored("golang")]
     assert all(one["rate"] == {"N": "2.5"} for one in after)
     assert without("rate", after) == without("rate", map(json.loads, before))
+    each_field_alone(db, model, "golang", stored)
 
 
 # ------------------------------------------------------------------------------------------------------------- any item

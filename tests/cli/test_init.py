@@ -20,7 +20,9 @@ pytestmark = pytest.mark.engine
 
 
 def environ():
-    return {name: value for name, value in os.environ.items() if not name.startswith(("DYNAMODB_", "DYNAMORM_"))}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DYNAMODB_", "DYNAMORM_"))
+    }
 
 
 @contextmanager
@@ -62,14 +64,14 @@ def test_its_tests_pass_and_its_page_answers(run, tmp_path):
         assert '<td>Tea<td class="number">4.50<td class="number">4' in opened(url), "it is all in a file"
 
 
-def test_a_clumsy_user_is_told_what_to_do(run, tmp_path):
+def test_a_clumsy_user_is_told_what_to_do(run, tmp_path, engine):
     run("init", "shop")
     folder = tmp_path / "shop"
 
-    def told(*arguments):
+    def told(*arguments, **more):
         command = [sys.executable, "-m", "shop.page", *arguments]
         done = subprocess.run(
-            command, cwd=folder, env=environ(), capture_output=True, text=True, check=False, timeout=60
+            command, cwd=folder, env=environ() | more, capture_output=True, text=True, check=False, timeout=60
         )
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1, done.stderr
@@ -80,7 +82,10 @@ def test_a_clumsy_user_is_told_what_to_do(run, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "is taken: try" in told(str(taken.getsockname()[1]))
     with served(folder, "0"):
-        assert "the database cannot be opened" in told("0"), "a file serves one process at a time"
+        assert "the database cannot be used" in told("0"), "a file serves one process at a time"
+    assert "dynamorm tables apply shop.models --yes" in told("0", DYNAMODB_ENDPOINT=engine.endpoint)
+    nowhere = {"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
+    assert "no usable AWS credentials" in told("0", AWS_REGION="eu-central-1", **nowhere)
 
 
 def test_it_says_what_is_missing(run, monkeypatch):
