@@ -6,7 +6,7 @@ refused is told by `dynamorm.ops.writes.cancellation`. It must not know how requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +35,7 @@ from .write import Write, after, applied, read_back, spending_on
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
+    from dynamorm.ops.requests import ModelRequests
 
 _HEADS: Final = {kind: b'{"%b":' % kind.encode() for kind in ("Put", "Update", "Delete", "ConditionCheck")}
 
@@ -136,12 +137,13 @@ class Commit:
         check_parts(operations, self.parts)
         spend = partial(spending_on, self.parts[0][1])
         self._text = said
-        for _, write in self.parts:
-            if write.plan.given:  # in a view whose scope gives values to models
-                self._text = token_in_view(said, self.parts)
+        plans = {write.plan for _, write in self.parts}  # most are of one model
+        for plan in plans:
+            if plan.given:  # in a view whose scope gives values to models
+                self._text = token_in_view(said, plans)
                 break
         self.tokened: Tokened = Tokened(
-            context, self._op(), self._text, spend, self._applied, given=given is not None, said=said
+            context, self._op(plans), self._text, spend, self._applied, given=given is not None, said=said
         )
 
     def run(self) -> Flow[list[Any]]:
@@ -158,14 +160,14 @@ class Commit:
             raise
         return (yield from self._finish(self.tokened.end))
 
-    def _op(self) -> Op:
+    def _op(self, plans: Collection[ModelRequests]) -> Op:
         parts = self.parts
         items = b",".join([_HEADS[write.kind] + write.body + b"}" for _, write in parts])
         token = json_of(self._text)
         assert token is not None  # check_token has seen it
         op = Op(
             "TransactWriteItems",
-            ", ".join(sorted({write.plan.table for _, write in parts})),
+            parts[0][1].plan.table if len(plans) == 1 else ", ".join(sorted({plan.table for plan in plans})),
             b'{"TransactItems":[' + items + b'],"ClientRequestToken":' + token + b"}",
             expect_empty,
             Safety.RESEND,
@@ -174,8 +176,8 @@ class Commit:
             key=parts[0][1].plan.key_names if self._alone or len(parts) == 1 else None,
         )
         op.parts = len(parts)
-        for _, write in parts:
-            if write.plan.prepare is not None:
+        for plan in plans:
+            if plan.prepare is not None:
                 op.prepare = prepare_each([write.plan for _, write in parts])
                 break
         return op

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,28 +43,18 @@ def check_token(token: Any) -> str | None:
     return str(token)
 
 
-def token_in_view(token: str, parts: Sequence[tuple[int, Write]]) -> str:
+def token_in_view(token: str, plans: Collection[ModelRequests]) -> str:
     """The token that is sent for one: in a view whose scope gives values to the models that are written, one of that view alone.
 
     So the tokens of one tenant are not those of another one. It is the same for every transaction of the same view.
     """
-    plan = parts[0][1].plan
-    for _, write in parts:  # most are of one model
-        if write.plan is not plan:
-            return _hashed(token, _listed(one.plan for _, one in parts))
-    end = plan.given_list
+    (plan, *others) = plans
+    end = b"" if others else plan.given_list
     if not end:
-        end = plan.given_list = _listed((plan,))
-    return _hashed(token, end)
-
-
-def _listed(plans: Iterable[ModelRequests]) -> bytes:
-    """The values that a view gives to models, as the end of a list in JSON."""
-    values = {str(value) for plan in set(plans) for value in plan.given.values()}
-    return b"," + dumps(sorted(values))[1:]
-
-
-def _hashed(token: str, end: bytes) -> str:
+        values = {str(value) for plan in plans for value in plan.given.values()}
+        end = b"," + dumps(sorted(values))[1:]
+        if not others:
+            plan.given_list = end
     return sha256(_TOKENS + dumps(token) + end).hexdigest()[:32]
 
 
