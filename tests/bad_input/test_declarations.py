@@ -244,3 +244,9 @@ def test_a_setting_of_another_library_is_told_what_it_is_here(setting, remedy):
         attr(**{setting: True})
     assert f"no setting '{setting}'; write " in str(caught.value)
     assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["self", "mro", "MISSING", "_unknown", "__len__"])
+def test_a_name_that_a_class_needs_itself_is_no_field(name):
+    with pytest.raises(ModelError, match=rf"M\.{name}: Python needs this name; choose another"):
+        type(Model)("M", (Model,), {"__annotations__": {name: Attr[str]}})

@@ -156,7 +156,7 @@ def in_order(item):
 # --------------------------------------------------------------------------------------------------------------- boto3
 
 AWKWARD = [
-    *keyword.kwlist, *keyword.softkwlist, "str", "dict", "Attr", "Model", "attr", "self", "cls", "mro", "register", "copy",
+    *keyword.kwlist, *keyword.softkwlist, "str", "dict", "Attr", "Model", "attr", "self", "MISSING", "cls", "mro", "register", "copy",
     "2nd", "with space", "a-b", "a.b", "é", "日本", "ﬁ", "__init__", "__class__", "__slots__", "_private", "__", "a__b", "A", "a",
     "'); import os #", "{0}", "%s", "\\N{DIGIT ONE}", 'quo"te', "new\nline", "tab\t", "nul\x00", "back\\slash", "# comment",
     "'''", '"""', "\u202eevil", "\U0001f600", "x" * 300, "print(1)", "dynamorm", "annotations", "_wt2", "#n", ":v",

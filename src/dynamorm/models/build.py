@@ -115,7 +115,7 @@ def _field(
     if isinstance(inner, NotAttr):
         shown = inner.annotation if isinstance(inner.annotation, str) else getattr(inner.annotation, "__name__", "...")
         raise ModelError(f"{owner}.{key}: annotate it as Attr[{shown}] (or ClassVar[{shown}] if it is not stored)")
-    if key == "mro" or (key.startswith("__") and key.endswith("__")):
+    if key in _NEEDED or (key.startswith("__") and key.endswith("__")):
         raise ModelError(f"{owner}.{key}: Python needs this name; choose another and keep the stored one with name=")
     if declared is None:
         declared = Spec("", (), {})
@@ -141,6 +141,8 @@ def _field(
     )
 
 
+_NEEDED = frozenset({"mro", "self", "MISSING", "_unknown"})
+"""What Python calls a class for, and what the constructor of a model is written with."""
 _KEYS = ("partition", "sort")
 
 

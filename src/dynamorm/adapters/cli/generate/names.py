@@ -14,8 +14,11 @@ _IMPORTED: Final = (
     "Any", "Attr", "Codec", "Decimal", "Encrypted", "Json", "Model", "annotations", "attr", "datetime", "gsi", "lsi",
     "partition_key", "sort_key",
 )  # fmt: skip
-_TYPES: Final = ("bool", "bytes", "dict", "int", "list", "self", "set", "str")
-TAKEN: Final = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(Model), *dir(type(Model)), *_IMPORTED, *_TYPES})
+_TYPES: Final = ("bool", "bytes", "dict", "int", "list", "set", "str")
+_NEEDED: Final = ("mro", "self", "MISSING")
+TAKEN: Final = frozenset(
+    {*keyword.kwlist, *keyword.softkwlist, *dir(Model), *dir(type(Model)), *_IMPORTED, *_TYPES, *_NEEDED}
+)
 """What no field is called: the body of the class needs the name itself."""
 _LONGEST: Final = 100
 
