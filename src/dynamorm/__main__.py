@@ -18,6 +18,14 @@ MISSING = "the command line needs typer and rich: pip install 'dynamorm-py[cli]'
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that is named. Returns its exit code."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # before the command has begun, which tells the same
+        sys.stderr.write("dynamorm: interrupted\n")
+        return 130
+
+
+def _run(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS:
         status: int = import_module(COMMANDS[given[0]]).main(given[1:])

@@ -193,7 +193,7 @@ def test_an_engine_is_served(process, prefix):
     with DB(Presets.local_development(endpoint=endpoint)) as db:
         assert db.tables.names() == []
     child.send_signal(signal.SIGINT)
-    assert child.wait(60) == 0
+    assert child.wait(60) == 130
 
 
 def test_commands_of_their_own_are_listed_and_reached(run, monkeypatch):

@@ -27,6 +27,12 @@ def open_db() -> DB:
     return db
 
 
+def open_late() -> DB:
+    db = open_db()
+    open(os.environ["VAULT_WAITS"]).read()  # noqa: SIM115, PTH123 - until the test has come so far
+    return db
+
+
 def fill(db: DB, count: int = 0) -> None:
     db.tables.ensure(Payment, Card)
     with dynamorm.actor("user:42"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
@@ -11,12 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from dynamorm.engine.engine import Engine
 from dynamorm.errors import ConfigError
+from dynamorm.errors.usage import OneLine
 
+_CTRL_C = 130
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit status: 1 where it cannot begin."""
+    """Serve until SIGINT, which is Ctrl-C, or SIGTERM. Returns the exit status: 1 where it cannot begin, 130 for Ctrl-C."""
     given = _parser().parse_args(arguments)
     try:
         keys = _keys(environ) if given.verify else None
@@ -25,15 +26,14 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
             where = "in memory" if given.file is None else given.file
             sys.stdout.write(f"DynamoDB at {server.endpoint}, {where}; Ctrl-C ends it\n")
             sys.stdout.flush()
-            _until_told()
+            return _until_told()
     except ConfigError as error:
         sys.stderr.write(f"dynamorm.engine: {error}\n")
         return 1
-    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> OneLine:
+    parser = OneLine(
         prog="python -m dynamorm.engine", description="DynamoDB on this machine, for development and tests."
     )
     parser.add_argument("--port", type=int, default=8000, help="0 takes one that is free (default: %(default)s)")
@@ -58,8 +58,16 @@ def _keys(environ: Mapping[str, str]) -> dict[str, str]:
     return {key_id: secret}
 
 
-def _until_told() -> None:
+def _until_told() -> int:
+    """Wait for a signal. Returns the exit status that it makes."""
     told = threading.Event()
+    statuses: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        statuses.append(_CTRL_C if number == signal.SIGINT else 0)
+        told.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, stop)
     told.wait()
+    return statuses[0]

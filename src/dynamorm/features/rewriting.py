@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 
+_FEW = 100
+"""Items of a page of a segment: who spreads a pass over segments looks at it now and then."""
 Wires = Mapping[str, "dict[str, Any] | None"]
 
 
@@ -52,7 +54,7 @@ class Rewriting:
         ``whole_table``: those of other classes of the table, and guards, too. ``segment``: of one of so many segments alone.
         """
         plan = self._context.plan(model)
-        said = {} if segment is None else {"Segment": segment[0], "TotalSegments": segment[1]}
+        said = {} if segment is None else {"Segment": segment[0], "TotalSegments": segment[1], "Limit": _FEW}
         body = encode({"TableName": plan.table, "ConsistentRead": True, **said})
         if start is not None:
             body = body[:-1] + b',"ExclusiveStartKey":' + start + b"}"

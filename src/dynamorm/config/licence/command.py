@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
 from dynamorm.errors import LicenseError
+from dynamorm.errors.usage import OneLine
 
 from . import sources
 from .keys import TESTING_KID
@@ -15,7 +15,7 @@ from .token import Licence, day, read
 
 def main(arguments: list[str]) -> int:
     """Run the command. Returns 0 for a licence that is valid now, 1 for one that is not, and where there is none."""
-    parser = argparse.ArgumentParser(prog="python -m dynamorm license", description="Show what a licence says.")
+    parser = OneLine(prog="python -m dynamorm license", description="Show what a licence says.")
     parser.add_argument("--file", help=f"the file it is in, in place of {sources.TEXT} and {sources.FILE}")
     given = parser.parse_args(arguments)
     now = time.time()

@@ -17,19 +17,21 @@ from typing import Any, Final
 
 from dynamorm import DB, CircuitBreakerConfig, Config, DynamORMError, Presets
 from dynamorm.errors import ConfigError
+from dynamorm.errors.usage import OneLine
 from dynamorm.plugins import CostPlugin, HotKeys
 
 from .output import speaking
 from .plugin import Dashboard
 from .top import VARIABLE
 
+_CTRL_C: Final = 130
 _ASKED: Final = 5.0
 """Seconds between two questions for the tables."""
 
 
 def main(arguments: Sequence[str] | None = None, ended: threading.Event | None = None) -> int:
-    """Run the command until ``ended`` is set, or it is interrupted. Returns its exit status."""
-    parser = argparse.ArgumentParser(
+    """Run the command until ``ended`` is set, or it is interrupted. Returns its exit status: 130 for Ctrl-C."""
+    parser = OneLine(
         prog="python -m dynamorm.dashboard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
@@ -37,8 +39,9 @@ def main(arguments: Sequence[str] | None = None, ended: threading.Event | None =
     )
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
     given = parser.parse_args(arguments)
-    until = _until_stopped() if ended is None else ended
-    return speaking(lambda: _run(given, until))
+    status: list[int] = []
+    until = _until_stopped(status) if ended is None else ended
+    return speaking(lambda: _run(given, until)) or next(iter(status), 0)
 
 
 def _run(given: argparse.Namespace, ended: threading.Event) -> int:
@@ -77,11 +80,12 @@ def _shop(db: DB, ended: threading.Event) -> None:
     run(db, ended)
 
 
-def _until_stopped() -> threading.Event:
-    """An event that is set by Ctrl-C, and when the process is asked to end."""
+def _until_stopped(status: list[int]) -> threading.Event:
+    """An event that is set by Ctrl-C, and when the process is asked to end; and the exit status that it makes."""
     ended = threading.Event()
 
-    def stop(*_: Any) -> None:
+    def stop(number: int, _: Any) -> None:
+        status.append(_CTRL_C if number == signal.SIGINT else 0)
         ended.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -27,6 +27,7 @@ from urllib.request import (
 import msgspec
 
 from dynamorm.errors import ConfigError
+from dynamorm.errors.usage import OneLine
 
 from .output import speaking
 
@@ -46,8 +47,8 @@ class _NoAnswer(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns its exit status: 1 where the dashboard does not answer, 2 where rich is missing."""
-    parser = argparse.ArgumentParser(prog="python -m dynamorm top", description=__doc__)
+    """Run the command. Returns its exit status: 1 where the dashboard does not answer, 2 where rich is missing, 130 for Ctrl-C."""
+    parser = OneLine(prog="python -m dynamorm top", description=__doc__)
     parser.add_argument(
         "url",
         nargs="?",
@@ -70,7 +71,7 @@ def _run(given: argparse.Namespace) -> int:
         print(f"{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 0
+        return 130
 
 
 def _url(given: str | None) -> str:

@@ -19,7 +19,7 @@ from ..transfer import protecting
 from ..transfer.executors import checked
 from ..transfer.pace import Pace
 from ..typed import HIDDEN, Typed
-from .transfers import CHECKPOINT, ON, PATIENCE, RESTART, SEGMENTS, WORKERS
+from .transfers import CHECKPOINT, ON, PATIENCE, RATE, RESTART, SEGMENTS, WORKERS
 
 DATABASE = Annotated[
     str, typer.Option("--db", metavar="MODULE:NAME", help="the program's database, or a function that opens it")
@@ -79,6 +79,7 @@ def verify(
     segments: SEGMENTS = 4,
     on: ON = "threads",
     workers: WORKERS = None,
+    rate: RATE = None,
     patience: PATIENCE = 60.0,
     checkpoint: CHECKPOINT = None,
     restart: RESTART = False,
@@ -93,7 +94,7 @@ def verify(
             raise Stop(Code.REFUSED, "the records of the item do not hold")
     else:
         wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
-        protecting.verify(settings, wanted, pace=Pace(patience=patience), restart=restart)
+        protecting.verify(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
     settings.out.note("all records that were looked at hold")
 
 
@@ -146,6 +147,7 @@ def reencrypt(
     segments: SEGMENTS = 4,
     on: ON = "threads",
     workers: WORKERS = None,
+    rate: RATE = None,
     patience: PATIENCE = 60.0,
     checkpoint: CHECKPOINT = None,
     restart: RESTART = False,
@@ -156,7 +158,7 @@ def reencrypt(
     found = one_model(model)
     opened = database(settings, db)
     wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
-    protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience), restart=restart)
+    protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience, rate=rate), restart=restart)
 
 
 def one_model(name: str) -> type[Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,16 +20,18 @@ from ..ends import Code, Stop
 from .pace import resumable
 
 _FORMAT: Final = 1
+_BEGIN: Final = b'{"dynamorm":'
 
 
 class Checkpoint:
-    """The lines of a command, old and new. ``lines`` are those of earlier runs."""
+    """The lines of a command, old and new. ``lines`` are those of earlier runs; ``knows``: there is one, of whatever run."""
 
     def __init__(self, path: Path, asked: dict[str, Any]) -> None:
         self.path: Path = path
         self._lock = threading.Lock()
         self._head = {"dynamorm": _FORMAT, **asked}
         self.lines: list[dict[str, Any]] = []
+        self.knows: bool = False
         self.found: bool = path.exists()
         whole = self._read() if self.found else 0
         self._file = path.open("r+b" if self.found else "xb")
@@ -37,6 +40,7 @@ class Checkpoint:
         if not whole:
             self.add(self._head)
             sync_folder(path.parent)
+        self.knows = bool(self.lines)
 
     def _read(self) -> int:
         """Read what is there. Returns the bytes of the lines that are whole. Raises: Stop where it is another command's."""
@@ -53,7 +57,9 @@ class Checkpoint:
                 head = members
             else:
                 self.lines.append(members)
-        if head is not None and head != self._head:
+        if head is None or "dynamorm" not in head:
+            _check_own(self.path)
+        elif head != self._head:
             other = ", ".join(sorted(name for name in {*head, *self._head} if head.get(name) != self._head.get(name)))
             raise Stop(
                 Code.USAGE,
@@ -67,31 +73,46 @@ class Checkpoint:
             self._file.write(msgspec.json.encode(line) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
+        self.knows = True
 
     def close(self) -> None:
         """Close the file; it stays."""
-        self._file.close()
+        with suppress(OSError):  # of a disk that is full: what was not written does not count
+            self._file.close()
 
     def remove(self) -> None:
         """The command is done: nothing has to be known any more."""
-        self._file.close()
+        self.close()
         self.path.unlink(missing_ok=True)
+
+
+def _check_own(path: Path) -> None:
+    """Refuse a file that no command has begun as its checkpoint: it is not written over. Raises: Stop."""
+    begin = _BEGIN[: path.stat().st_size] if path.exists() else b""
+    with path.open("rb") if begin else BytesIO() as file:
+        if file.read(len(begin)) != begin:
+            raise Stop(Code.USAGE, f"{path} is there already, and is no checkpoint: give another --checkpoint")
 
 
 @contextmanager
 def going_on(path: Path, asked: dict[str, Any], *, restart: bool) -> Generator[Checkpoint, None, None]:
     """The checkpoint of a command, which goes on where it stopped before, unless it is to ``restart``.
 
-    At the end it is removed; where the command stops half-way, it stays.
+    At the end it is removed; where the command stops half-way, it stays, unless nothing was done.
     """
     if restart:
+        _check_own(path)
         path.unlink(missing_ok=True)
     checkpoint = Checkpoint(path, asked)
     try:
         with resumable("the same command goes on"):
             yield checkpoint
-    finally:
-        checkpoint.close()
+    except BaseException:
+        if checkpoint.knows:
+            checkpoint.close()
+        else:
+            checkpoint.remove()
+        raise
     checkpoint.remove()
 
 

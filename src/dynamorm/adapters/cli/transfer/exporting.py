@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -105,23 +106,21 @@ class _Slice:
         part = Part(self._folder, Style(wanted.format), at.segment, at.number)
         start, pages = at.start, 0
         try:
-            while True:
-                page = pace.patient(partial(table.page, "Scan", said, start))
-                part.add(page)
-                pages += 1
-                start = page.last_key
-                if start is None or part.is_full:
-                    break
-                pace.take(page.count)
-        except Ended:
+            with suppress(Ended):  # what was read counts
+                while True:
+                    page = pace.patient(partial(table.page, "Scan", said, start))
+                    part.add(page)
+                    pages += 1
+                    start = page.last_key
+                    if start is None or part.is_full:
+                        break
+                    pace.take(page.count)
             if not pages:
-                part.drop()
-                raise
-            # What was read counts.
+                raise Ended  # noqa: TRY301 - the part is dropped below
+            line = {"segment": at.segment, **part.close(), "key": start, "units": spent.units}
         except BaseException:
             part.drop()
             raise
-        line = {"segment": at.segment, **part.close(), "key": start, "units": spent.units}
         return line, None if start is None else at.behind(start)
 
 

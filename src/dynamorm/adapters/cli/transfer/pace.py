@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import Any, Final, TypeVar
 
 from dynamorm.errors import DynamORMError
@@ -16,6 +17,7 @@ from ..ends import PASSING, Code, Stop, end_of
 
 T = TypeVar("T")
 _LONGEST: Final = 10.0
+_FULL: Final = frozenset({ENOSPC, EDQUOT, EFBIG})
 WORKER: Final[dict[str, Any]] = {"stopped": threading.Event()}
 """Of a worker's process: what tells it to stop. `executors` puts that of the command in its place."""
 
@@ -94,6 +96,10 @@ def resumable(how: str) -> Generator[None, None, None]:
             if not isinstance(error, PASSING):
                 raise
             raise Stop(Code.RESUMABLE, f"{end_of(error).message}: stopped half-way, {how}") from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise Stop(Code.RESUMABLE, f"{error.strerror}: make room; stopped half-way, {how}") from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, Final
@@ -111,7 +112,8 @@ class Part:
 
     def drop(self) -> None:
         """Leave it: it does not count."""
-        self._file.file.close()
+        with suppress(OSError):  # of a disk that is full
+            self._file.file.close()
         (self._folder / self._name).unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +16,10 @@ from dynamorm.models.schema.schema import schema_of
 
 from ..ends import Code, Stop
 from ..program import Program
-from ..settings import Settings
+from ..settings import Settings, Table
 from .checkpoint import going_on
 from .executors import Workers
-from .pace import Pace
+from .pace import Ended, Pace
 from .pages import Done, Place, over_all
 from .progress import Progress
 
@@ -44,6 +45,12 @@ class Whole(Struct, frozen=True):
             return self.checkpoint
         return Path(f".dynamorm-{command}-{self.program.db.config.table_prefix}{schema_of(self.model).name}.checkpoint")
 
+    def progress(self, settings: Settings, what: str) -> Progress:
+        """What is told meanwhile. Raises: TableNotFound, ConnectFailed, before anything is done."""
+        db = self.program.db
+        count = Table(db, schema_of(self.model).table or "").shape.item_count
+        return Progress(settings.out, what, db.config.region, count or None)
+
     def asked(self, command: str) -> dict[str, Any]:
         """What tells this command from another one."""
         config = self.program.db.config
@@ -65,7 +72,8 @@ def verified(db: DB, model: type[Any], key: tuple[Any, ...]) -> dict[str, Any]:
 
 def verify(settings: Settings, wanted: Whole, *, pace: Pace, restart: bool) -> None:
     """Verify the records of all items. Raises: Stop where some do not hold."""
-    progress = Progress(settings.out, f"verifying {wanted.model_name}", wanted.program.db.config.region)
+    wanted.program.db.audit._trail.log.of(wanted.model)  # noqa: SLF001 - it is refused, if nothing is recorded of it
+    progress = wanted.progress(settings, f"verifying {wanted.model_name}")
     bad = 0
 
     def took(done: Done) -> None:
@@ -104,12 +112,14 @@ class _Verifying:
         assert key is not None  # it has a table
         while True:
             self._pace.check()
+            before = done.counts["items"]
             for obj in self._pace.patient(lambda: db._io.run(reader.next(session))):  # noqa: SLF001 - as above
                 where = tuple(getattr(obj, name) for name in key.fields)
                 row = self._pace.patient(lambda: verified(db, self._model, where))  # noqa: B023 - it is called at once
                 done.add("items")
                 if not row["ok"]:
                     done.rows.append(row)
+            self._pace.take(done.counts["items"] - before)
             if reader.done or time.monotonic() > end:
                 break
         done.key = None if reader.done else reader.start
@@ -118,7 +128,7 @@ class _Verifying:
 
 def reencrypt(settings: Settings, wanted: Whole, tenant: str | None, *, pace: Pace, restart: bool) -> None:
     """Store every item under the key in use. Raises: Stop where that is not so of all."""
-    progress = Progress(settings.out, f"writing {wanted.model_name} anew", wanted.program.db.config.region)
+    progress = wanted.progress(settings, f"writing {wanted.model_name} anew")
     names = (*_COUNTS, "skipped", "complete")
     counts = dict.fromkeys(names, 0)
 
@@ -160,9 +170,13 @@ class _Reencrypting:
     def __call__(self, at: Place, _: str) -> tuple[Done, Place | None]:
         """Go on with a segment for a while. Its place is what of it is counted already."""
         end, now = time.monotonic() + _LONGEST, dict.fromkeys(_COUNTS, 0)
+        counted = [0, 0, 0] if at.start is None else decode(at.start)
 
         def progress(done: Any) -> None:
+            before = now["items"]
             now.update(done._asdict())
+            with suppress(Ended):
+                self._pace.take(max(0, done.items - max(before, counted[0])))
             if self._pace.stopped.is_set() or time.monotonic() > end:
                 raise _Enough
 
@@ -178,6 +192,5 @@ class _Reencrypting:
         else:
             now.update({name: getattr(report, name) for name in _COUNTS})
             done.counts |= {"skipped": report.skipped, "complete": int(report.complete)}
-        before = [0, 0, 0] if at.start is None else decode(at.start)
-        done.counts |= {name: max(0, now[name] - count) for name, count in zip(_COUNTS, before, strict=True)}
+        done.counts |= {name: max(0, now[name] - count) for name, count in zip(_COUNTS, counted, strict=True)}
         return done, None if done.key is None else Place(at.segment, done.key)
