@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 
-_FEW = 100
+_FEW = 50
 """Items of a page of a segment: who spreads a pass over segments looks at it now and then."""
 Wires = Mapping[str, "dict[str, Any] | None"]
 
