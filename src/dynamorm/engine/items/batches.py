@@ -14,7 +14,7 @@ from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, consumed_by, key_bytes
 from dynamorm.engine.items.writes import Outcome, commit, delete, places_of, plan, put, store
 from dynamorm.engine.refusal import Refusal, invalid
-from dynamorm.engine.shapes.forms import encode as encode_puts
+from dynamorm.engine.shapes.forms import encode as encode_entry
 from dynamorm.engine.shapes.legacy import modern
 from dynamorm.engine.sizes import read_units
 from dynamorm.engine.values.keys import HASH
@@ -125,17 +125,17 @@ def _metered(core: Core, outcomes: list[Outcome], asked: dict[str, Any]) -> tupl
     """Store what there are units for. Returns that, and the entries that are left. Raises: Refusal where it is nothing."""
     entries = [(name, entry) for name, part in asked.items() for entry in part]
     done: list[Outcome] = []
-    left: dict[str, list[Any]] = {}
+    left: dict[str, list[bytes]] = {}
     refusals: list[Refusal] = []
     for outcome, (name, entry) in zip(outcomes, entries, strict=True):
         if _taken(core, core.meter.of_write(outcome), refusals) is None:
             done.append(outcome)
         else:
-            left.setdefault(name, []).append(entry)
+            left.setdefault(name, []).append(encode_entry(entry))
     if not done:
         raise refusals[0]
     store(core, done)
-    return done, encode_puts(left)
+    return done, answer([(name, listed(some)) for name, some in left.items()])
 
 
 def _write(core: Core, name: str, entry: dict[str, Any]) -> Any:

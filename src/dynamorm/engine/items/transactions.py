@@ -20,10 +20,11 @@ from dynamorm.engine.core import Core
 from dynamorm.engine.items.capacity import Consumed, wanted
 from dynamorm.engine.items.single import Reading, collection, key_bytes
 from dynamorm.engine.items.throughput import reason_code
-from dynamorm.engine.items.writes import DUPLICATE, FAILED, MAKERS, Outcome, Write, places_of, plan
+from dynamorm.engine.items.writes import DUPLICATE, FAILED, MAKERS, PLAIN, Outcome, Write, places_of, plan
 from dynamorm.engine.refusal import CANCELLED, Refusal, invalid
-from dynamorm.engine.shapes.forms import encode as encode_puts
-from dynamorm.engine.sizes import MAX_ITEM, read_units
+from dynamorm.engine.shapes.forms import Alike
+from dynamorm.engine.shapes.forms import encode as encode_entry
+from dynamorm.engine.sizes import MAX_ITEM, READ_UNIT, read_units
 from dynamorm.engine.store.store import Change
 from dynamorm.engine.values.keys import HASH
 
@@ -221,7 +222,18 @@ def _place(token: str) -> bytes:
 def _digest(token: str, entries: Any) -> bytes:
     if len(token) > MAX_TOKEN:
         raise invalid(f"ClientRequestToken has {MAX_TOKEN} characters at most")
-    return sha256(encode_puts(entries)).digest()[:16]
+    pieces: list[bytes] = []
+    for entry in entries:
+        if entry.__class__ is not dict:  # a statement
+            pieces.append(encode(entry))
+            continue
+        put = entry.get("Put")
+        if put is not None and len(put) == len(PLAIN) and len(entry) == 1:  # the most frequent kind
+            item = put["Item"]
+            pieces += (put["TableName"].encode(), item.data if item.__class__ is Alike else encode(item))
+        else:
+            pieces.append(encode_entry(entry))
+    return sha256(b"\n".join(pieces)).digest()[:16]  # no piece has a line's end in it
 
 
 def _remembered(core: Core, token: str, digest: bytes) -> list[tuple[str, float]] | None:
@@ -248,9 +260,11 @@ def _token(core: Core, token: str, digest: bytes, outcomes: list[Outcome]) -> Ch
     """The change that remembers a transaction: of its answer to a replay, that reads what was written."""
     reads: dict[str, float] = {}
     for outcome in outcomes:
-        name = outcome.write.table.name
-        row = outcome.old_row if outcome.write.kind == "ConditionCheck" else outcome.new_row
-        reads[name] = reads.get(name, 0.0) + read_units(_size(row), transactional=True)
+        write = outcome.write
+        name = write.table.name
+        row = outcome.old_row if write.kind == "ConditionCheck" else outcome.new_row
+        few = row is None or row[0] <= READ_UNIT
+        reads[name] = reads.get(name, 0.0) + (2.0 if few else read_units(_size(row), transactional=True))
     key = _place(token)
     now = core.now()
     kept = encode((now, digest.hex(), list(reads.items())))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from dynamorm.engine.answers import encode, read_item
 from dynamorm.engine.catalog.table import Table
@@ -31,13 +31,23 @@ _LARGE: Final = "Item size has exceeded the maximum allowed size"
 _LARGE_UPDATE: Final = "Item size to update has exceeded the maximum allowed size"
 
 
-_PLAIN: Final = ("TableName", "Item")
+PLAIN: Final = ("TableName", "Item")
 """What a put without anything else says."""
 
 
-class Write:
+_NO_ARMS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Write(Struct, eq=False):
     """One write before the stored item is looked at. ``kind``: Put, Update, Delete, ConditionCheck."""
 
+    table: Table
+    kind: str
+    key: bytes
+    given: Item | None
+    size: int = 0
+    data: bytes = b""
+    """The item to put as it is stored, where that is known."""
     condition: conditions.Holds | None = None
     update: BoundUpdate | None = None
     tells_old: bool = False
@@ -45,51 +55,38 @@ class Write:
     failed: str = FAILED
     """The error that says so."""
 
-    def __init__(
-        self, table: Table, kind: str, key: bytes, item: Item | None, size: int = 0, data: bytes = b""
-    ) -> None:
-        self.table: Table = table
-        self.kind: str = kind
-        self.key: bytes = key
-        self._item = item
-        self.size: int = size
-        self.data: bytes = data
-        """The item to put as it is stored, where that is known."""
-
     @property
     def item(self) -> Item:
         """The item to put, or the key of the item."""
-        if self._item is None:
-            self._item = read_item(self.data)
-        return self._item
+        if self.given is None:
+            self.given = read_item(self.data)
+        return self.given
 
 
-class Outcome:
+class Outcome(Struct, eq=False):
     """What a write makes of the stored item. ``units`` are of the table, ``arms`` of its indexes."""
 
+    write: Write
+    old_row: Row | None
     new_row: Row | None = None
-    arms: Mapping[str, int] = MappingProxyType({})
-    _old: Item | None = None
-    _new: Item | None = None
-
-    def __init__(self, write: Write, old_row: Row | None) -> None:
-        self.write: Write = write
-        self.old_row: Row | None = old_row
-        self.changes: list[Change] = []
+    changes: list[Change] = []
+    arms: Mapping[str, int] = _NO_ARMS
+    read_old: Item | None = None
+    read_new: Item | None = None
 
     @property
     def old(self) -> Item | None:
         """The stored item, decoded once."""
-        if self._old is None and self.old_row is not None:
-            self._old = read_item(self.old_row[1])
-        return self._old
+        if self.read_old is None and self.old_row is not None:
+            self.read_old = read_item(self.old_row[1])
+        return self.read_old
 
     @property
     def new(self) -> Item | None:
         """The item that is to be stored."""
-        if self._new is None and self.new_row is not None:
-            self._new = self.write.item if self.write.kind == "Put" else read_item(self.new_row[1])
-        return self._new
+        if self.read_new is None and self.new_row is not None:
+            self.read_new = self.write.item if self.write.kind == "Put" else read_item(self.new_row[1])
+        return self.read_new
 
     @property
     def units(self) -> int:
@@ -101,7 +98,7 @@ class Outcome:
 
     def becomes(self, item: Item, size: int) -> None:
         """An item of so many bytes is to be stored."""
-        self._new, self.new_row = item, (size, encode(item))
+        self.read_new, self.new_row = item, (size, encode(item))
 
 
 def places_of(request: dict[str, Any]) -> Places:
@@ -134,7 +131,7 @@ def needless(request: dict[str, Any], kind: str) -> Refusal:
 def put(core: Core, request: dict[str, Any]) -> Write:
     """A put. Raises: Refusal."""
     table = core.usable(request.get("TableName"))
-    if len(request) == len(_PLAIN):  # both are required
+    if len(request) == len(PLAIN):  # both are required
         return put_into(table, request["Item"])
     places = places_of(request)
     return with_condition(put_into(table, request["Item"]), request, places)

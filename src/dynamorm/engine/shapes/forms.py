@@ -41,6 +41,8 @@ _BASE64: Final = r"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{
 _TEXTS: Final = rf"(?:{_STRING}(?:,{_STRING})*+)?+"
 _plain: Final = re.compile(r"[^\"\\\x00-\x1f]+").fullmatch
 
+ITEM: Final = "Item"
+
 Match: TypeAlias = Any
 KeyOf: TypeAlias = Callable[[Match], "bytes | None"]
 
@@ -83,7 +85,7 @@ def _more_of(text: bytes) -> int:
 class Form:
     """One form of items. ``fixed`` are the bytes of the JSON that are no content, less what values count beside their content."""
 
-    __slots__ = ("_at", "_keys", "binaries", "fits", "fixed", "flags", "lists", "numbers")
+    __slots__ = ("_at", "_key", "_keys", "binaries", "fits", "fixed", "flags", "lists", "numbers")
 
     binaries: list[int]
     fixed: int
@@ -100,6 +102,8 @@ class Form:
         self.flags, self.lists = maker.flags, maker.lists
         self._at = maker.at
         self._keys: dict[KeyNames, KeyOf] = {}
+        self._key: tuple[KeyNames | None, KeyOf] = (None, _unknown)
+        """The last one, which is found without its hash."""
 
     def size(self, data: bytes, match: Match) -> int:
         """The bytes that DynamoDB counts for an item that fits."""
@@ -120,15 +124,18 @@ class Form:
 
     def key(self, match: Match, names: KeyNames) -> bytes | None:
         """The bytes of a table's key; None for one that has to be looked at more closely."""
-        found = self._keys.get(names)
-        if found is None:
-            found = self._keys[names] = self._key_of(names)
-        return found(match)
+        known, key_of = self._key
+        if known is not names:
+            found = self._keys.get(names)
+            if found is None:
+                found = self._keys[names] = self._key_of(names)
+            self._key, key_of = (names, found), found
+        return key_of(match)
 
     def _key_of(self, names: KeyNames) -> KeyOf:
         places = [self._at.get(one.name) for one in names.all]
         if any(place is None or place[1] != one.type for place, one in zip(places, names.all, strict=True)):
-            return lambda _: None
+            return _unknown
         first, *rest = [(place[0], place[1] == "S") for place in places if place is not None]
         makes = _part_of(*first)
         if not rest:
@@ -140,6 +147,11 @@ class Form:
             return None if raw is None or more is None else hashed(raw) + more
 
         return composite
+
+
+def _unknown(match: Match) -> None:
+    """No key."""
+    del match
 
 
 def _part_of(at: int, is_text: bool) -> KeyOf:  # noqa: FBT001 - one of two kinds
@@ -224,21 +236,17 @@ class _Maker:
             self.at[name] = number, tag
 
 
-class Alike:
+class Alike(msgspec.Struct, gc=False):
     """An item that fits a form: its bytes, as they are stored, and its size."""
 
-    __slots__ = ("_form", "_match", "data", "size")
-
+    form: Form
+    match: Match
     data: bytes
     size: int
 
-    def __init__(self, form: Form, match: Match, data: bytes) -> None:
-        self._form, self._match, self.data = form, match, data
-        self.size = form.size(data, match)
-
     def key(self, names: KeyNames) -> bytes | None:
         """The bytes of a table's key; None for one that has to be looked at more closely."""
-        return self._form.key(self._match, names)
+        return self.form.key(self.match, names)
 
     def read(self) -> Item:
         """The item, taken apart."""
@@ -268,7 +276,7 @@ class Forms:
                 match = form.fits(raw)
                 if match is not None:
                     self.found += 1
-                    return Alike(form, match, raw)
+                    return Alike(form, match, raw, form.size(raw, match))
         item: Item = decode_item(raw)
         self.missed += 1
         if self.missed >= AFTER and self.left:
@@ -314,46 +322,57 @@ def _is_text(raw: bytes) -> bool:
     return True
 
 
-def encode_raw(one: Any) -> msgspec.Raw:
-    """What an encoder writes for an item that fits a form."""
-    if isinstance(one, Alike):
-        return msgspec.Raw(one.data)
-    raise NotImplementedError
-
-
-encode: Final = msgspec.json.Encoder(enc_hook=encode_raw).encode
-"""As `dynamorm.engine.answers.encode`, of what may hold items that fit a form."""
+def encode(entry: dict[str, Any]) -> bytes:
+    """An entry of a transaction or of a batch, whatever its item is, as `dynamorm.engine.answers.encode` would write it."""
+    for kind in ("Put", "PutRequest"):
+        put = entry.get(kind)
+        if put is not None and put[ITEM].__class__ is Alike:
+            entry = {**entry, kind: {**put, ITEM: msgspec.Raw(put[ITEM].data)}}
+    return msgspec.json.encode(entry)
 
 
 # Requests: what is put comes as an object whose item is bytes.
 
-ITEM: Final = "Item"
-
 
 @cache
-def _others(kind: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[None, ...]]:
-    """What gives the optional members of puts of a kind, and what that is where there are none."""
+def _rest(kind: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[None, ...]]:
+    """What gives the other members of puts of a kind, and what that is where there are none."""
     names = [name for name in kind.__struct_fields__ if name not in {ITEM, "TableName"}]
     return attrgetter(*names), (None,) * len(names)
+
+
+def _said(put: Any) -> dict[str, Any]:
+    """The other members of a put; null is nothing."""
+    return {
+        name: value
+        for name in put.__struct_fields__
+        if name not in {ITEM, "TableName"} and (value := getattr(put, name)) is not None
+    }
 
 
 def _of_put(put: Any) -> dict[str, Any]:
     """What is said of a put, as a dictionary; null is nothing."""
     name = put.TableName
-    item = forms_of(name).read(bytes(put.Item))
-    others, none = _others(put.__class__)
-    if others(put) == none:
-        return {"TableName": name, ITEM: item}
-    found = {name: value for name in put.__struct_fields__ if (value := getattr(put, name)) is not None}
-    found[ITEM] = item
+    found = {"TableName": name, ITEM: forms_of(name).read(bytes(put.Item))}
+    rest, nothing = _rest(put.__class__)
+    if rest(put) != nothing:
+        found |= _said(put)
     return found
 
 
 def _of_transaction(request: dict[str, Any]) -> dict[str, Any]:
+    rest: Any = None
+    nothing: tuple[None, ...] = ()
     for entry in request["TransactItems"]:
         put = entry.get("Put")
         if put is not None:
-            entry["Put"] = _of_put(put)
+            name = put.TableName
+            forms = _known.get(name) or forms_of(name)
+            entry["Put"] = found = {"TableName": name, ITEM: forms.read(bytes(put.Item))}
+            if rest is None:
+                rest, nothing = _rest(put.__class__)
+            if rest(put) != nothing:
+                found |= _said(put)
     return request
 
 
