@@ -129,7 +129,7 @@ def _tables(*given: Any) -> None:
     for line in lines:
         if not line.startswith("|"):
             made.append(line)
-        elif set(line) > set("|-:"):
+        elif not set(line) <= set("|-: "):
             first = not (made and made[-1].startswith("     "))
             cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             made += [".. list-table::", "   :header-rows: 1", ""] if first else []
@@ -139,7 +139,7 @@ def _tables(*given: Any) -> None:
 
 def _signature(*given: Any) -> tuple[str, str] | None:
     """The signature of a class is that of its ``__init__``, also of one that only type checkers see."""
-    _, what, _, thing, _, _, returned = given
+    _, what, _, thing, _, signature, returned = given
     if what != "class":
         return None
     shown = api.signature_for_checkers(thing)
@@ -150,7 +150,9 @@ def _signature(*given: Any) -> tuple[str, str] | None:
     ):
         found = inspect.signature(thing.__init__, bound_method=True)
         shown = inspect.stringify_signature(found, show_return_annotation=False, unqualified_typehints=True)
-    return (shown, returned) if shown else None
+    if shown is None and signature == "(*args, **kwargs)":  # of a protocol, which is not made
+        shown = ""
+    return None if shown is None else (shown, returned)
 
 
 def setup(app: Sphinx) -> None:
