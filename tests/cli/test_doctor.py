@@ -161,9 +161,27 @@ def test_credentials_that_are_wrong(doctor, run, server, monkeypatch):
     doctor(allow("*"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     ran = run("doctor", "bills", "--endpoint", server.endpoint)
-    assert ran.code in {1, 4}
-    assert "FAIL connection" in ran.out
-    assert "ok   table" not in ran.out
+    assert ran.code == 1
+    assert "ok   connection         DynamoDB answers in plain http, and refuses the credentials" in ran.out
+    assert "FAIL credentials        The request signature we calculated does not match" in ran.out
+    assert "dynamorm doctor" not in ran.out
+    assert "table" not in ran.out
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWNKEY123456")
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    ran = run("doctor", "bills", "--endpoint", server.endpoint)
+    assert "FAIL credentials" in ran.out
+    assert "AKIAUNKNOWN" not in ran.out
+
+
+def test_no_credentials_at_all(run, monkeypatch):
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "DYNAMODB_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    ran = run("doctor", "--region", "eu-central-1", "--endpoint", "https://127.0.0.1:1")
+    assert ran.code == 4
+    assert "FAIL credentials        no usable AWS credentials: none found" in ran.out
 
 
 def test_a_table_beside_its_models(doctor, refused):

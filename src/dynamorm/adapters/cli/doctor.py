@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from dynamorm import DB
-from dynamorm.errors import AccessDenied, DynamORMError
+from dynamorm.errors import AccessDenied, CredentialsError, DynamORMError
 
 from .ends import Code, Stop, end_of
 from .permissions import Denial, ask, asked, denial_of, statements
@@ -47,11 +47,11 @@ def examine(settings: Settings, table: str | None, key: str | None = None) -> It
     yield Finding("settings", Code.DONE, f"{config.endpoint}, Region {config.region}, preset {config.preset}")
     if secure is not None:
         yield Finding("TLS", Code.DONE if secure[0] else Code.UNREACHABLE, secure[1])
-    reached = _step("connection", lambda: _asked(db))
-    yield reached
-    yield from _credentials(db)
-    if reached.code is not Code.DONE:
+    reached = list(_reached(db))
+    yield from reached
+    if any(step.code is not Code.DONE for step in reached):
         return
+    yield from _credentials(db)
     yield _clock(db)
     if table is not None:
         yield from _table(settings, settings.table(table), table, key)
@@ -61,23 +61,46 @@ def _step(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, Code.DONE, look())
     except DynamORMError as error:
-        end = end_of(error)
-        return Finding(name, end.code, end.message)
+        return _failed(name, error)
+
+
+def _failed(name: str, error: DynamORMError) -> Finding:
+    """A step that failed, and what to do: not to ask the doctor."""
+    end = end_of(error)
+    return Finding(name, end.code, end.message.partition("; `dynamorm doctor`")[0])
+
+
+def _reached(db: DB) -> Iterator[Finding]:
+    """Whether DynamoDB answers, and takes the credentials."""
+    try:
+        yield Finding("connection", Code.DONE, _asked(db))
+    except AccessDenied as error:
+        yield Finding("connection", Code.DONE, f"DynamoDB answers {_how(db)}, and refuses the credentials")
+        yield from _credentials(db)
+        yield _failed("credentials", error)
+    except CredentialsError as error:
+        yield _failed("credentials", error)
+    except DynamORMError as error:
+        yield _failed("connection", error)
+        yield from _credentials(db)
+
+
+def _how(db: DB) -> str:
+    secure = db._session.endpoint.secure  # noqa: SLF001 - it belongs to the library
+    checked = "checked" if db.config.verify_tls else "not checked"
+    return f"over TLS, whose certificate was {checked}" if secure else "in plain http"
 
 
 def _asked(db: DB) -> str:
     """What ListTables tells. One that may not list tables has been reached all the same."""
-    secure = db._session.endpoint.secure  # noqa: SLF001 - it belongs to the library
-    what = "over TLS, whose certificate was checked" if secure and db.config.verify_tls else "in plain http"
-    what = "over TLS, whose certificate was not checked" if secure and not db.config.verify_tls else what
     try:
         count = len(db.tables.names())
     except AccessDenied as error:
         denial = denial_of(error, "ListTables", "*")
         if denial is None:
             raise
-        return f"DynamoDB answers {what}; {denial.action} is denied, which programs do not need"
-    return f"DynamoDB answers {what}; {count} tables begin with {db.config.table_prefix!r}"
+        return f"DynamoDB answers {_how(db)}; {denial.action} is denied, which programs do not need"
+    return f"DynamoDB answers {_how(db)}; {count} tables begin with {db.config.table_prefix!r}"
 
 
 def _credentials(db: DB) -> Iterator[Finding]:
