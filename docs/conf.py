@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 import dynamorm  # noqa: E402 - the source beside these pages
 from scripts.docs import api  # noqa: E402 - likewise
+from scripts.docs.docstrings import tables_as_lists  # noqa: E402 - likewise
 
 project = "DynamORM"
 author = "The DynamORM authors"
@@ -124,17 +125,7 @@ def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: node
 
 def _tables(*given: Any) -> None:
     """Tables of docstrings are written with bars, which reStructuredText does not know."""
-    lines: list[str] = given[-1]
-    made: list[str] = []
-    for line in lines:
-        if not line.startswith("|"):
-            made.append(line)
-        elif not set(line) <= set("|-: "):
-            first = not (made and made[-1].startswith("     "))
-            cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            made += [".. list-table::", "   :header-rows: 1", ""] if first else []
-            made += [f"   * - {cells[0]}", *(f"     - {cell}" for cell in cells[1:])]
-    lines[:] = made
+    given[-1][:] = tables_as_lists(given[-1])
 
 
 def _signature(*given: Any) -> tuple[str, str] | None:

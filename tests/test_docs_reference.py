@@ -14,6 +14,7 @@ from dynamorm import errors
 from dynamorm.config.environment import FORMS, PREFIX
 from scripts.docs import api, settings
 from scripts.docs import errors as error_pages
+from scripts.docs.docstrings import tables_as_lists
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = re.compile(r"Err[A-Z]\w+")
@@ -66,6 +67,14 @@ def test_what_a_database_gives_out_is_described(pages):
         "Explain",
     ):
         assert re.search(rf"^\.\. autoclass:: dynamorm\.[\w.]+\.{name}$", given, re.MULTILINE), name
+
+
+def test_a_table_of_a_docstring_keeps_every_row_and_cell():
+    text = ["Before.", "", "| a | what it is |", "|---|---|", "| x | one \\| two |", "| y - z: | |", "", "After."]
+    assert tables_as_lists(text) == [
+        *("Before.", "", ".. list-table::", "   :header-rows: 1", ""),
+        *("   * - a", "     - what it is", "   * - x", "     - one | two", "   * - y - z:", "     - ", "", "After."),
+    ]
 
 
 def codes_in_the_source():

@@ -176,7 +176,11 @@ def pages() -> dict[str, str]:
             *_heading("What a database gives out"),
             text,
             "",
-            *(line for name in sorted(given) for line in _entry(name, found)),
+            *(
+                line
+                for name in sorted(given, key=lambda one: one.rpartition(".")[2].lower())
+                for line in _entry(name, found)
+            ),
         ]
     )
     places = [*FACES, "given", *MODULES]
