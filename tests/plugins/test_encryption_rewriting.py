@@ -147,9 +147,9 @@ def test_a_pass_that_was_stopped_goes_on_in_another_process(opened, monkeypatch)
 
     plain, calls = Rewriting.page, []
 
-    def small(self, model, start):
+    def small(self, model, start, **options):
         """Two items a page."""
-        items, _ = yield from plain(self, model, start)
+        items, _ = yield from plain(self, model, start, **options)
         calls.append(start)
         mine = [item for item in items if item["token"]["S"].startswith("t")]
         if len(mine) <= 2:
@@ -544,9 +544,9 @@ def test_a_pass_goes_on_under_the_same_only_alone(opened, monkeypatch, first, th
     wall.on(LATEST + 1)
     page, starts = Rewriting.page, []
 
-    def small(self, model, start):
+    def small(self, model, start, **options):
         """Two items a page, those with the greater names first."""
-        items, _ = yield from page(self, model, None)
+        items, _ = yield from page(self, model, None, **options)
         mine = sorted((one for one in items if one["token"]["S"].startswith("t")), key=lambda one: one["token"]["S"])
         mine = [one for one in reversed(mine) if start is None or one["token"]["S"] < bytes(start).decode()]
         starts.append(start)
