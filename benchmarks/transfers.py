@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,8 +90,19 @@ def empty(db: DB) -> None:
     db.tables.create(Back)
 
 
-def run(command: list[str], endpoint: str, *, kills: int = 0, after: float = 1.0, ready: Any = None) -> Ran:
-    """Run a process to its end, and kill it so often before. ``ready`` tells when it may be killed."""
+def run(
+    command: list[str],
+    endpoint: str,
+    *,
+    kills: int = 0,
+    after: float = 1.0,
+    ready: Any = None,
+    strike: Callable[[], None] | None = None,
+) -> Ran:
+    """Run a process to its end, and kill it so often before. ``ready`` tells when it may be killed.
+
+    ``strike`` kills something else in its place: a worker of it, which goes on without it.
+    """
     environ = {**os.environ, "DYNAMODB_ENDPOINT": endpoint}
     seconds = cpu = 0.0
     peak = done = 0
@@ -99,7 +111,9 @@ def run(command: list[str], endpoint: str, *, kills: int = 0, after: float = 1.0
         child = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         killed = False
         if done < kills:
-            killed = _kill(child, random.uniform(0.3, 1.0) * after, ready)
+            killed = _kill(child, random.uniform(0.3, 1.0) * after, ready, strike)
+            if killed and strike is not None:
+                done, killed = done + 1, False
         errors = b""
         if not killed:
             _, errors = _drained(child)
@@ -119,13 +133,26 @@ def run(command: list[str], endpoint: str, *, kills: int = 0, after: float = 1.0
         return Ran(seconds, cpu, peak, done)
 
 
+@contextmanager
+def clustered() -> Iterator[tuple[list[str], Callable[[], None]]]:
+    """A Dask cluster of two workers: what names it, and what kills one of them, in whose place another one comes."""
+    distributed = import_module("distributed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": None}
+    with distributed.LocalCluster(**settings, silence_logs=50) as cluster:
+
+        def kill() -> None:
+            os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+
+        yield ["--on", f"dask:{cluster.scheduler_address}", "--workers", "2"], kill
+
+
 def _drained(child: Any) -> tuple[bytes, bytes]:
     """All that a process says; it is not waited for."""
     return child.stdout.read(), child.stderr.read()
 
 
-def _kill(child: Any, after: float, ready: Any) -> bool:
-    """Kill a process some seconds after it was ready. False where it was done before."""
+def _kill(child: Any, after: float, ready: Any, strike: Callable[[], None] | None) -> bool:
+    """Kill a process, or what it works with, some seconds after it was ready. False where it was done before."""
     end = None
     while True:
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
@@ -133,7 +160,7 @@ def _kill(child: Any, after: float, ready: Any) -> bool:
         if end is None and (ready is None or ready()):
             end = time.monotonic() + after
         if end is not None and time.monotonic() > end:
-            child.send_signal(signal.SIGKILL)
+            child.send_signal(signal.SIGKILL) if strike is None else strike()
             return True
         time.sleep(0.05)
 
@@ -157,16 +184,18 @@ def lines_in(path: Path, before: int) -> Any:
     return ready
 
 
-def trip(db: DB, endpoint: str, folder: Path, name: str, wanted: tuple[int, int], kills: int, on: list[str]) -> Any:
+def trip(
+    db: DB, endpoint: str, folder: Path, name: str, wanted: tuple[int, int], *, kills: int, on: list[str], strike: Any
+) -> Any:
     """A table to a file and back. Figures of both ways, and whether all is as it was."""
     export, back = commands(folder, name, on)
     place = folder / f"flights-{name}.parts" / "checkpoint.jsonl"
     noted = folder / f".flights-{name}.import-{BACK}.checkpoint"
-    there = run(export, endpoint, kills=kills, after=6.0, ready=lines_in(place, 1))
+    there = run(export, endpoint, kills=kills, after=6.0, ready=lines_in(place, 1), strike=strike)
     path = folder / f"flights-{name}"
     size = sum(one.stat().st_size for one in path.rglob("*")) if path.is_dir() else path.stat().st_size
     empty(db)
-    again = run(back, endpoint, kills=kills, after=6.0, ready=lines_in(noted, 1))
+    again = run(back, endpoint, kills=kills, after=6.0, ready=lines_in(noted, 1), strike=strike)
     found = digest_of(endpoint, BACK)
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     return {
@@ -197,7 +226,9 @@ def beside(db: DB, endpoint: str, folder: Path, wanted: tuple[int, int]) -> Any:
     }
 
 
-def measured(days: int, names: list[str], kills: int, *, boto3: bool, on: list[str], show: bool = True) -> Any:
+def measured(
+    days: int, names: list[str], kills: int, *, boto3: bool, on: list[str], show: bool = True, strike: Any = None
+) -> Any:
     """All figures."""
     made = machine.machine("HTTP on loopback")
     results: dict[str, Any] = {
@@ -214,7 +245,9 @@ def measured(days: int, names: list[str], kills: int, *, boto3: bool, on: list[s
         wanted = digest_of(endpoint, "flights")
         results["items"] = wanted[0]
         for name in names:
-            results["trips"].append(trip(db, endpoint, Path(temporary), name, wanted, kills, on))
+            results["trips"].append(
+                trip(db, endpoint, Path(temporary), name, wanted, kills=kills, on=on, strike=strike)
+            )
             if show:
                 print(_row(results["trips"][-1], wanted[0]), file=sys.stderr, flush=True)
         if boto3:
@@ -230,7 +263,11 @@ def table(results: dict[str, Any]) -> str:
         "",
         f"{results['items']:,} flights, {SEGMENTS} segments, the engine over HTTP in a process of its own; {results['date']},"
         f" {made['processor']}, {made['cores']} cores, {made['python']}, load {results['load']:.1f} at the beginning."
-        + (f" Each killed {results['kills']} times." if results["kills"] else ""),
+        + (
+            f" Each killed {results['kills']} times{': a worker of it' if strike_of(results) else ''}."
+            if results["kills"]
+            else ""
+        ),
         "",
         (
             "| format | MB | export: items per second | its CPU s | its peak MB | import: items per second | its CPU s | its peak MB |"
@@ -241,6 +278,11 @@ def table(results: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def strike_of(results: dict[str, Any]) -> bool:
+    """Whether workers of a cluster were killed."""
+    return any("dask" in one for one in results["on"])
 
 
 def _row(one: dict[str, Any], items: int) -> str:
@@ -257,15 +299,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfers", description=__doc__)
     parser.add_argument("--days", type=int, choices=range(1, 366), default=365, metavar="1..365")
     parser.add_argument("--formats", default=",".join(FORMATS))
-    parser.add_argument("--kills", type=int, default=0, help="how often each export and each import is killed")
-    parser.add_argument("--on", default="threads", choices=("threads", "processes"))
+    parser.add_argument(
+        "--kills", type=int, default=0, help="how often each export and each import is killed; of dask a worker is"
+    )
+    parser.add_argument("--on", default="threads", choices=("threads", "processes", "dask"))
     parser.add_argument("--no-boto3", action="store_true")
     parser.add_argument("--output", type=Path, help="folder for transfers.json and .md")
     parser.add_argument("--json", action="store_true", help="print nothing but the figures as JSON")
     asked = parser.parse_args()
     on = [] if asked.on == "threads" else ["--on", asked.on, "--workers", "2"]
-    names = asked.formats.split(",")
-    results = measured(asked.days, names, asked.kills, boto3=not asked.no_boto3, on=on, show=not asked.json)
+    names, strike = asked.formats.split(","), None
+    with ExitStack() as stack:
+        if asked.on == "dask":
+            on, strike = stack.enter_context(clustered())
+        results = measured(
+            asked.days, names, asked.kills, boto3=not asked.no_boto3, on=on, show=not asked.json, strike=strike
+        )
     if asked.json:
         json.dump(results, sys.stdout)
         return

@@ -82,6 +82,40 @@ def versions(db, Raw, at="number"):
     return {bytes(getattr(raw, at)[4:20]) for raw in db.model(Raw).allow_scan().all() if getattr(raw, at)}
 
 
+def test_segments_of_a_pass_are_complete_with_the_last_of_them(opened):
+    """Whoever does them, in whatever order; one that is done again tells no less, and one that failed keeps all open."""
+    open_, Card, Raw, wall = opened
+    db = open_()
+    for at in range(40):
+        db.create(Card(token=f"t{at}", number=f"n{at}"))
+    (old,) = versions(db, Raw)
+    former = Keys(db).rotate(RING).former.values()
+    wall.on(LATEST + 1)
+    seen = []
+    reports = []
+    for number in (2, 0, 3, 1):
+        db.get(Card, "t0")  # which tells the database of the ring
+        with pytest.raises(ConfigError, match=r"reencrypt"):
+            Keys(db).retire(RING, *former)
+        reports.append(Keys(db).reencrypt(Card, segment=(number, 4), progress=seen.append))
+        db = open_()
+    assert [report.complete for report in reports] == [False, False, False, True]
+    assert sum(report.items for report in reports) == sum(report.rewritten for report in reports) == 40
+    assert versions(db, Raw) & {old} == set()
+    again = Keys(db).reencrypt(Card, segment=(3, 4))
+    assert (again.rewritten, again.complete) == (0, True)
+    assert not Keys(db).reencrypt(Card, segment=(0, 3)).complete, "those of three are others"
+    Keys(db).retire(RING, *former)
+    assert db.get(Card, "t7").number == "n7"
+
+
+@pytest.mark.parametrize("wrong", [(4, 4), (-1, 4), (0, 0), (0,), 3, (0, 1.0), (True, 2), "01", (0, 10**6)])
+def test_a_segment_that_is_none_is_refused(opened, wrong):
+    open_, Card, _, _ = opened
+    with pytest.raises(ConfigError, match="segment is the number"):
+        Keys(open_()).reencrypt(Card, segment=wrong)
+
+
 def test_a_pass_stores_everything_under_the_new_key(opened):
     open_, Card, Raw, wall = opened
     db = open_()
