@@ -220,3 +220,34 @@ def test_a_request_is_a_thousand_levels_deep_at_most_however_it_is_nested(opens,
     assert not _is_too_deep(opens * (DEEPEST // levels) + text + closes * (DEEPEST // levels))
     assert _is_too_deep(opens * (DEEPEST // levels + 1) + text + closes * (DEEPEST // levels + 1))
     assert _is_too_deep(opens * (DEEPEST + 1))
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "text"),
+    [
+        (
+            "Query",
+            {"TableName": "items", "KeyConditionExpression": "id = :v", "ExpressionAttributeValues": {":v": {"S": "a"}}, "Limit": 0},
+            "1 validation error detected: Value at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            "Scan",
+            {"TableName": "items", "Limit": 0},
+            "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            "UpdateItem",
+            {
+                "TableName": "items", "Key": {"id": {"S": "a"}, "n": {"N": "0"}}, "UpdateExpression": "SET a = :v",
+                "ExpressionAttributeValues": {":v": {"S": "x"}}, "AttributeUpdates": {"a": {"Value": {"S": "x"}, "Action": "PUT"}},
+            },
+            (
+                "Can not use both expression and non-expression parameters in the same request: Non-expression parameters:"
+                " {AttributeUpdates} Expression parameters: {UpdateExpression}"
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_sentences_that_were_observed_on_aws(filled, operation, request_, text):
+    """Parity Suite, tier 3: query and scan, Limit of 0; updateItem, mixing UpdateExpression with AttributeUpdates."""
+    assert json.loads(filled.handle(operation, json.dumps(request_).encode())[1])["message"] == text

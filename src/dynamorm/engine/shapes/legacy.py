@@ -80,9 +80,10 @@ def modern(request: dict[str, Any]) -> None:
         return
     newer = [name for name in _EXPRESSIONS if request.get(name) is not None]
     if newer:
+        shown = [name for name in newer if name.endswith("Expression")]
         raise invalid(
             "Can not use both expression and non-expression parameters in the same request: Non-expression parameters:"
-            f" {{{', '.join(sorted(older))}}} Expression parameters: {{{', '.join(newer)}}}"
+            f" {{{', '.join(sorted(older))}}} Expression parameters: {{{', '.join(shown or newer)}}}"
         )
     words = _Words()
     joined = f" {older.pop('ConditionalOperator', 'AND')} "

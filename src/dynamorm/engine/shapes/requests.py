@@ -157,6 +157,8 @@ def _read_with_care(name: str, body: bytes) -> dict[str, Any]:
     wrong: list[str] = []
     if check is not None:
         check(request, "", wrong)
+    if name == "QueryInput":  # the one operation that says so
+        wrong = [one.replace("Value '0' at 'limit'", "Value at 'Limit'") for one in wrong]
     if wrong:
         plural = "s" if len(wrong) > 1 else ""
         raise invalid(f"{len(wrong)} validation error{plural} detected: {'; '.join(wrong)}")
