@@ -28,14 +28,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_alone(built: Path) -> None:
-    """No demo, no tests, and no data but the mark that the package has types, the prices of AWS, and two files of a page."""
+    """No demo, no tests, and no data but the mark that the package has types, the prices of AWS, two files of a page, and one for assistants."""
     with zipfile.ZipFile(built) as archive:
         paths = [PurePosixPath(name) for name in archive.namelist()]
     (information,) = {path.parts[0] for path in paths} - {"dynamorm"}
     assert information.endswith(".dist-info")
     inside = [path for path in paths if path.parts[0] == "dynamorm"]
-    assert {path.suffix or path.name for path in inside} == {".py", ".typed", ".json", ".css", ".js", ".txt"}
-    assert sorted(str(path) for path in inside if path.suffix in {".json", ".css", ".js"}) == [
+    assert {path.suffix or path.name for path in inside} == {
+        ".py", ".typed", ".json", ".css", ".js", ".txt", ".md",
+    }  # fmt: skip
+    assert sorted(str(path) for path in inside if path.suffix in {".json", ".css", ".js", ".md"}) == [
+        "dynamorm/ASSISTANTS.md",
         "dynamorm/engine/shapes/shapes.json",
         "dynamorm/plugins/cost/prices.json",
         "dynamorm/plugins/dashboard/dashboard.css",
