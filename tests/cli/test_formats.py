@@ -207,6 +207,21 @@ def test_what_does_not_fit_a_csv_is_told_without_its_value(tmp_path):
     path.write_bytes(b"id\n\xff\n")
     with pytest.raises(Stop, match="UTF-8"):
         list(read(csvs.Records, path, None, {}))
+    path.write_text('id,a"b"c\n1,2\n')
+    with pytest.raises(Stop, match="names of columns: a quote stands where none may be"):
+        list(read(csvs.Records, path, None, {}))
+    path.write_text('id,tags:L\nk1,"[1],""w"":[2]"\nk2,"[1]"\n')  # one value, and what would be a second member
+    told, item = read(csvs.Records, path, None, {})
+    assert isinstance(told, NotAnItem)
+    assert item["tags"] == {"L": [{"N": "1"}]}
+
+
+@pytest.mark.timeout(30)
+def test_a_quote_that_is_never_closed_is_found_in_one_pass(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('id,note\n1,"open\n' + "2,a line of a file without its quote\n" * 400_000)
+    with pytest.raises(Stop, match="not closed"):
+        list(read(csvs.Records, path, None, {}))
 
 
 def test_a_parquet_of_others_is_read_by_the_types_of_its_columns(tmp_path):

@@ -8,11 +8,13 @@ import re
 import shutil
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from dynamorm import Attr, Model, partition_key, sort_key
+from dynamorm import DB, Attr, Model, Presets, partition_key, sort_key
+from dynamorm.adapters.cli.settings import Table
 from dynamorm.engine.shared import SharedEngine
 from dynamorm.features.raw import RawTable
 
@@ -239,6 +241,55 @@ def test_an_import_that_is_stopped_goes_on(process, run, source, stored, tmp_pat
     assert not place.exists()
 
 
+def stopped_import(process, tmp_path, prefix):
+    place = tmp_path / f".items.jsonl.import-{prefix}target.checkpoint"
+    child = process("import", "target", "items.jsonl", "--yes", "--rate", 2500)
+    wait_for(lambda: place.exists() and place.read_text().count("\n") > 1, child)
+    child.kill()
+    child.wait(60)
+
+
+def test_an_import_never_goes_on_in_a_table_that_was_made_anew(process, run, refused, source, stored, tmp_path):
+    fill(source, 4000, size=2)
+    run("export", "source", "items.jsonl")
+    stopped_import(process, tmp_path, source.config.table_prefix)
+    source.tables.delete(Target)
+    source.tables.ensure(Target)
+    told = refused(2, "import", "target", "items.jsonl", "--yes")
+    assert "another table" in told
+    assert "--restart" in told
+    assert stored("target") == []
+    assert run("import", "target", "items.jsonl", "--yes", "--restart").code == 0
+    assert stored("target") == stored("source")
+
+
+def test_a_table_is_known_by_its_account_and_its_id_and_not_by_its_endpoint(source, engine):
+    """Two accounts have tables of one name at one endpoint, and one server has several names."""
+    target = Table(source, "target")
+    assert Table(source, "target").place == target.place != Table(source, "source").place
+    other_name = engine.endpoint.replace("127.0.0.1", "localhost")
+    with DB(Presets.local_development(endpoint=other_name, table_prefix=source.config.table_prefix)) as db:
+        assert Table(db, "target").place == target.place
+    source.tables.delete(Target)
+    source.tables.ensure(Target)
+    assert Table(source, "target").place != target.place
+
+
+def test_an_export_tells_when_its_first_run_began(process, run, source, tmp_path):
+    fill(source, 800, size=200)
+    before = datetime.now(UTC)
+    child = process("export", "source", "items", "--format", "dynamodb-json", "--segments", 2, "--rate", 80)
+    wait_for(lambda: done(tmp_path / "items.parts") > 0, child)
+    child.kill()
+    child.wait(60)
+    stopped = datetime.now(UTC)
+    assert run("export", "source", "items", "--format", "dynamodb-json", "--segments", 2).code == 0
+    summary = json.loads(Path("items/manifest-summary.json").read_text())
+    began, ended = (datetime.fromisoformat(summary[name]) for name in ("startTime", "endTime"))
+    assert before - timedelta(milliseconds=1) <= began < stopped <= ended + timedelta(milliseconds=1)
+    assert summary["exportTime"] == summary["startTime"]
+
+
 def test_a_run_with_other_arguments_is_refused(process, run, refused, source, tmp_path):
     child = process("export", "source", "items.jsonl", "--segments", 2, "--rate", 50)
     wait_for(
@@ -278,14 +329,14 @@ def test_a_table_is_copied_there_and_elsewhere(run, refused, source, stored, tmp
     assert list(tmp_path.iterdir()) == []
     assert "onto itself" in refused(2, "copy", "source", "source", "--yes")
     assert "does not exist" in refused(3, "copy", "source", "nowhere", "--yes")
-    with SharedEngine() as other:
-        from dynamorm import DB, Presets
-
-        with DB(Presets.local_development(endpoint=other.endpoint, table_prefix="there-")) as elsewhere:
-            elsewhere.tables.ensure(Target)
-            ran = run("copy", "source", "target", "--to-endpoint", other.endpoint, "--to-prefix", "there-", "--yes")
-            assert ran.code == 0, ran
-            assert elsewhere.model(Target).allow_scan().count() == COUNT
+    with (
+        SharedEngine() as other,
+        DB(Presets.local_development(endpoint=other.endpoint, table_prefix="there-")) as elsewhere,
+    ):
+        elsewhere.tables.ensure(Target)
+        ran = run("copy", "source", "target", "--to-endpoint", other.endpoint, "--to-prefix", "there-", "--yes")
+        assert ran.code == 0, ran
+        assert elsewhere.model(Target).allow_scan().count() == COUNT
 
 
 def test_a_copy_that_is_killed_goes_on(process, run, source, stored, tmp_path):

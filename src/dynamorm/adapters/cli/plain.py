@@ -20,7 +20,6 @@ from dynamorm.errors import MalformedResponse
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?").fullmatch
 _SHORT: Final = 16
 _MARKS: Final = {"$SS": "SS", "$NS": "NS", "$BS": "BS", "$B": "B", "$N": "N", "$M": "M"}
-_TAGS: Final = frozenset({"S", "N", "B", "BOOL", "NULL", "L", "M", "SS", "NS", "BS"})
 _encode: Final = msgspec.json.Encoder().encode
 
 Wire = dict[str, Any]
@@ -82,8 +81,16 @@ _decode: Final = json.JSONDecoder(
 
 def parsed(text: str | bytes) -> dict[str, Any]:
     """The object of a JSON text, its numbers as texts of their own kind. Raises: NotAnItem."""
+    value = parsed_value(text)
+    if not isinstance(value, dict):
+        raise NotAnItem("an item is a JSON object")
+    return value
+
+
+def parsed_value(text: str | bytes) -> Any:
+    """The value of a JSON text, its numbers as texts of their own kind. Raises: NotAnItem."""
     try:
-        value = _decode(text if isinstance(text, str) else text.decode())
+        return _decode(text if isinstance(text, str) else text.decode())
     except NotAnItem:
         raise
     except UnicodeDecodeError:
@@ -93,9 +100,6 @@ def parsed(text: str | bytes) -> dict[str, Any]:
     except ValueError as error:
         at = getattr(error, "colno", None)
         raise NotAnItem(f"it is no JSON{f' (at character {at})' if at else ''}") from None
-    if not isinstance(value, dict):
-        raise NotAnItem("an item is a JSON object")
-    return value
 
 
 def item_of(text: str | bytes, keys: tuple[str, ...] = ()) -> dict[str, Wire]:

@@ -141,6 +141,15 @@ class Table:
         """What DescribeTable tells. Raises: TableNotFound."""
         return self.run(self.raw.describe())
 
+    @cached_property
+    def place(self) -> list[str]:
+        """What tells this table from every other one: of another account, Region or server, and one made anew by its name.
+
+        Account and Region stand in the ARN; a server that gives its tables no ids is told by its endpoint.
+        """
+        shape = self.shape
+        return [self.name, shape.arn or "", shape.id or str(self.db.config.endpoint)]
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The stored names of the key, partition first."""

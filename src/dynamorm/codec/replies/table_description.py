@@ -35,6 +35,8 @@ class IndexDescription(Struct, frozen=True, kw_only=True):
 class TableDescription(Struct, frozen=True, kw_only=True):
     """A live table. ``item_count`` and ``size_bytes`` are DynamoDB's own, up to six hours old.
 
+    ``id`` is DynamoDB's own name for it: a table that is deleted and made anew has another one.
+
     ``throughput`` is that of a provisioned table. ``encryption`` is ``"AWS_OWNED"``, ``"AWS_MANAGED"`` or the ARN of the
     key. ``replicas`` are the other Regions of a global table, and ``multi_region_consistency`` how they follow (``"EVENTUAL"``, ``"STRONG"``; None where the service does not say). ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
     ``tags`` are None when nobody asked, or the engine or the permissions do not tell.
@@ -50,6 +52,7 @@ class TableDescription(Struct, frozen=True, kw_only=True):
     item_count: int = 0
     size_bytes: int = 0
     arn: str | None = None
+    id: str | None = None
     throughput: Throughput | None = None
     max_throughput: Throughput | None = None
     warm_throughput: Throughput | None = None
@@ -112,6 +115,7 @@ def _table(table: dict[str, Any]) -> TableDescription:
         item_count=table.get("ItemCount", 0),
         size_bytes=table.get("TableSizeBytes", 0),
         arn=table.get("TableArn"),
+        id=table.get("TableId"),
         stream=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         stream_arn=table.get("LatestStreamArn"),
         replicas=_replicas(table),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from msgspec.json import decode, encode
 
-from dynamorm.errors import ConditionFailed
+from dynamorm.errors import ConditionFailed, MissingItem
 
 from ..command import command
 from ..ends import Code, Stop
@@ -105,10 +105,10 @@ def delete(settings: Settings, *, table: TABLE, pk: PK, sk: SK = None, yes: YES 
     model = settings.model(table)
     if model is not None:
         typed = Typed(settings.db, model)
-        key = typed.key(pk, sk)
-        if not settings.db.exists(model, *key, consistent=True):
-            raise _missing(table)
-        settings.db.delete(model, *key)
+        try:
+            settings.db.delete(model, *typed.key(pk, sk), must_exist=True)
+        except MissingItem:
+            raise _missing(table) from None
         return
     raw = settings.table(table)
     if not raw.run(raw.raw.delete(key_of(raw, pk, sk), raw.shape.partition)):

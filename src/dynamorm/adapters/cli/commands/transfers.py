@@ -98,7 +98,7 @@ def import_(
     patience: PATIENCE = 60.0,
     checkpoint: CHECKPOINT = None,
     restart: RESTART = False,
-) -> Code:
+) -> None:
     """Store all items of a file in a table, in place of those with the same keys."""
     if not yes:
         raise Stop(Code.USAGE, "give --yes: items with the same keys are replaced (with --if-absent they are refused)")
@@ -106,7 +106,7 @@ def import_(
     wanted = importing.Import(
         table, path, exporting.format_of(path, format), spread, if_absent, _types(types), checkpoint
     )
-    return importing.import_(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
+    importing.import_(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
 
 
 def copy(

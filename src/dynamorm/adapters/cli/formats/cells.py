@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ..plain import NotAnItem, Wire, key_value, parsed, plain, wire_of
+from ..plain import NotAnItem, Wire, key_value, parsed_value, plain, wire_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,7 +38,7 @@ def wire_in(tag: str, text: str, name: str) -> Wire:
         return {"BOOL": text.lower() == "true"}
     if tag == "NULL":
         return {"NULL": True}
-    value = parsed(f'{{"v":{text}}}').get("v")
+    value = parsed_value(text)
     if tag in {"SS", "NS", "BS"}:
         return wire_of({f"${tag}": [str(one) for one in value] if isinstance(value, list) else value}, name)
     wire = wire_of(value, name)

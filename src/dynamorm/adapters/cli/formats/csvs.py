@@ -81,7 +81,11 @@ class Records:
         if heads is None:
             raise Stop(Code.REFUSED, f"{path} is empty: a CSV file begins with the names of its columns")
         known = {one.head: one for one in manifest.columns} if manifest is not None else {}
-        self._columns = [known.get(text) or column_of(text, types) for _, text in _cells(heads, 0)]
+        try:
+            names = [text for _, text in _cells(heads, 0)]
+        except NotAnItem as error:
+            raise Stop(Code.REFUSED, f"{path} begins with no names of columns: {error}") from None
+        self._columns = [known.get(text) or column_of(text, types) for text in names]
         double = {one.head for one in self._columns if sum(one.head == other.head for other in self._columns) > 1}
         if double:
             raise Stop(Code.REFUSED, f"{path} has two columns {min(double)!r}: name each attribute once")
@@ -142,18 +146,21 @@ def _records(path: Path) -> Iterator[str]:
     """The records of a file; one in whose quotes there are line ends has several lines. Raises: Stop."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            open_record = ""
+            lines: list[str] = []  # of a record whose quote is open
+            length, is_open = 0, False
             for line in file:
-                open_record += line
-                if open_record.count('"') % 2:
-                    if len(open_record) > _LONGEST:
+                lines.append(line)
+                length += len(line)
+                is_open ^= line.count('"') % 2 == 1
+                if is_open:
+                    if length > _LONGEST:
                         raise Stop(Code.REFUSED, f"{path} has a quote that is not closed")
                     continue
-                record = open_record.removesuffix("\n").removesuffix("\r")
-                open_record = ""
+                record = "".join(lines).removesuffix("\n").removesuffix("\r")
+                lines, length = [], 0
                 if record:
                     yield record
-            if open_record:
+            if lines:
                 raise Stop(Code.REFUSED, f"{path} has a quote that is not closed")
     except UnicodeDecodeError:
         raise Stop(Code.REFUSED, f"{path} is no text in UTF-8: convert it") from None

@@ -14,6 +14,7 @@ TIMES: Final = ("created_at", "updated_at")
 ROLES: Final = ("pk", "sk", *TIMES, "version", "ttl")
 _ROLE_TYPES: Final = {"created_at": "S", "updated_at": "S", "version": "N", "ttl": "N"}
 _NATIVE: Final = ("S", "N", "BOOL", "NULL", "L", "M")
+_NATIVE_OF_0_1: Final = ("S", "M", "L")
 _TABLE: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 
@@ -83,8 +84,9 @@ class _Check:
             self._wrong((*place, "format"), f"{shown} of the format {one.format} is of type {formats[one.format]}")
         if one.binary and one.type != "B":
             self._wrong((*place, "binary"), f"{shown} is binary: its type is B")
-        if one.json and one.type not in (_NATIVE if self._document.dms_version != "0.1" else (*_NATIVE[:1], "M", "L")):
-            self._wrong((*place, "json"), f"{shown} is JSON: its type is one of {', '.join(_NATIVE)}")
+        native = _NATIVE if self._document.dms_version != "0.1" else _NATIVE_OF_0_1
+        if one.json and one.type not in native:
+            self._wrong((*place, "json"), f"{shown} is JSON: its type is one of {', '.join(native)}")
         for role in one.roles:
             kind = _ROLE_TYPES.get(role, one.type)
             if role not in ROLES and not role.startswith(("index_pk:", "index_sk:")):

@@ -59,7 +59,7 @@ def backfill(settings: Settings, wanted: Backfill, function: Callable[..., Any],
     place = wanted.checkpoint or Path(f".dynamorm-backfill-{table.name}-{wanted.function.replace(':', '-')}.checkpoint")
     asked = {
         "command": "backfill",
-        "table": [table.name, str(table.db.config.endpoint)],
+        "table": table.place,
         "function": wanted.function,
         "segments": wanted.segments,
     }

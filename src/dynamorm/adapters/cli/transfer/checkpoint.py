@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -24,12 +25,16 @@ _BEGIN: Final = b'{"dynamorm":'
 
 
 class Checkpoint:
-    """The lines of a command, old and new. ``lines`` are those of earlier runs; ``knows``: there is one, of whatever run."""
+    """The lines of a command, old and new.
+
+    ``lines`` are those of earlier runs; ``knows``: there is one, of whatever run; ``began``: when the first run did (UTC).
+    """
 
     def __init__(self, path: Path, asked: dict[str, Any]) -> None:
         self.path: Path = path
         self._lock = threading.Lock()
         self._head = {"dynamorm": _FORMAT, **asked}
+        self.began: str = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.lines: list[dict[str, Any]] = []
         self.knows: bool = False
         self.found: bool = path.exists()
@@ -38,7 +43,7 @@ class Checkpoint:
         self._file.truncate(whole)
         self._file.seek(whole)
         if not whole:
-            self.add(self._head)
+            self.add({**self._head, "began": self.began})
             sync_folder(path.parent)
         self.knows = bool(self.lines)
 
@@ -54,6 +59,7 @@ class Checkpoint:
                 break
             whole += len(line)
             if head is None:
+                self.began = members.pop("began", self.began)
                 head = members
             else:
                 self.lines.append(members)

@@ -37,10 +37,10 @@ def copy(settings: Settings, wanted: Copy, *, pace: Pace, restart: bool) -> None
     source = settings.table(wanted.source)
     other = settings.db if wanted.to == Options() else settings.open(wanted.to.over(settings.options))
     target = settings.table(wanted.target, other)
-    if (source.name, source.db.config.endpoint) == (target.name, target.db.config.endpoint):
+    if source.place == target.place:
         raise Stop(
             Code.USAGE,
-            "a table is not copied onto itself: give another name, --to-endpoint, --to-region or --to-prefix",
+            "a table is not copied onto itself: give another name, or --to-endpoint, --to-region, --to-profile or --to-prefix",
         )
     if _key(source) != _key(target):
         raise Stop(Code.REFUSED, f"{target.name} has the key {_key(target)}, and {source.name} has {_key(source)}")
@@ -48,8 +48,8 @@ def copy(settings: Settings, wanted: Copy, *, pace: Pace, restart: bool) -> None
     place = wanted.checkpoint or Path(f".dynamorm-copy-{source.name}-{target.name}.checkpoint")
     asked = {
         "command": "copy",
-        "from": [source.name, str(source.db.config.endpoint)],
-        "to": [target.name, str(target.db.config.endpoint)],
+        "from": source.place,
+        "to": target.place,
         "segments": wanted.segments,
         "consistent": wanted.consistent,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -64,7 +63,7 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
         with resumable("the same command goes on"):
             _scan(table, wanted, folder / s3.DATA, checkpoint, pace, progress)
             lines = _lines(checkpoint.path, _asked(table, wanted))
-            facts = _facts(table, wanted, lines)
+            facts = _facts(table, wanted, lines, checkpoint.began)
             _finish(wanted, folder, lines, facts)
     finally:
         checkpoint.close()
@@ -76,8 +75,7 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
 def _asked(table: Table, wanted: Export) -> dict[str, Any]:
     return {
         "command": "export",
-        "table": table.name,
-        "endpoint": str(table.db.config.endpoint),
+        "table": table.place,
         "format": wanted.format,
         "segments": wanted.segments,
         "consistent": wanted.consistent,
@@ -166,7 +164,7 @@ def _lines(path: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found.lines, key=lambda line: line["part"])
 
 
-def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]]) -> Facts:
+def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]], began: str) -> Facts:
     shape = table.shape
     return {
         "table": table.name,
@@ -178,7 +176,7 @@ def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]]) -> Facts:
         "columns": merge(line.get("columns", {}) for line in lines)
         or {name: {shape.key_types[name]: ""} for name in table.keys},
         "safe_spreadsheet": wanted.safe_spreadsheet,
-        "began": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "began": began,
     }
 
 

@@ -89,8 +89,8 @@ class Source(Protocol):
         ...
 
 
-def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) -> Code:
-    """Import a file. Returns the exit code: 1 where items were refused. Raises: Stop."""
+def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) -> None:
+    """Import a file. Raises: Stop, also where items were refused."""
     if not wanted.path.exists():
         raise Stop(Code.USAGE, f"there is no {wanted.path}")
     if wanted.path.is_dir() != (wanted.format in FOLDERS):
@@ -105,15 +105,14 @@ def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) ->
         run = _Run(settings, wanted, checkpoint, progress)
         run.all(table, source, pace, unique=unique)
     progress.end()
-    return run.told(table.name)
+    run.told(table.name)
 
 
 def _asked(table: Table, wanted: Import) -> dict[str, Any]:
     stat = (wanted.path / s3.FILES if wanted.format in FOLDERS else wanted.path).stat()
     return {
         "command": "import",
-        "table": table.name,
-        "endpoint": str(table.db.config.endpoint),
+        "table": table.place,
         "path": str(wanted.path.resolve()),
         "format": wanted.format,
         "size": stat.st_size,
@@ -276,8 +275,8 @@ class _Run:
             self._checkpoint.add({"items": self._done, "refused": self._refused})
             self._noted = self._done
 
-    def told(self, table: str) -> Code:
-        """Tell the counts. Returns the exit code. Raises: Stop where items were refused, or the counts do not add up."""
+    def told(self, table: str) -> None:
+        """Tell the counts. Raises: Stop where items were refused, or the counts do not add up."""
         written = self._done - self._refused
         self._out.row(table=table, read=self._read, written=written, refused=self._refused)
         if self._read != self._done:
@@ -286,7 +285,6 @@ class _Run:
             raise Stop(
                 Code.REFUSED, f"{self._refused} items were refused, see what is said of them; all others are stored"
             )
-        return Code.DONE
 
 
 def key_of(item: dict[str, Wire], keys: tuple[str, ...]) -> bytes:

@@ -53,9 +53,8 @@ class Whole(Struct, frozen=True):
 
     def asked(self, command: str) -> dict[str, Any]:
         """What tells this command from another one."""
-        config = self.program.db.config
-        table = [config.table_prefix + (schema_of(self.model).table or ""), str(config.endpoint)]
-        return {"command": command, "table": table, "model": self.model_name, "segments": self.segments}
+        table = Table(self.program.db, schema_of(self.model).table or "")
+        return {"command": command, "table": table.place, "model": self.model_name, "segments": self.segments}
 
 
 def verified(db: DB, model: type[Any], key: tuple[Any, ...]) -> dict[str, Any]:
