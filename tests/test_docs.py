@@ -178,6 +178,18 @@ def test_the_tests_that_the_threat_model_names_are_there():
     assert not [path for path in named if not any(ROOT.glob(path))]
 
 
+def test_every_page_is_in_a_list_of_pages():
+    """A new page goes into docs/index.md, or into the list of its folder: else `make docs` ends with an error."""
+    docs = ROOT / "docs"
+    listed = {docs / "index.md"}
+    for page in docs.rglob("*.md"):
+        for tree in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE):
+            for line in filter(None, (line.strip() for line in tree.splitlines())):
+                if not line.startswith(":"):
+                    listed |= {*page.parent.glob(f"{line}.md")}
+    assert not [name_of(page) for page in docs.rglob("*.md") if page not in listed]
+
+
 @pytest.mark.parametrize("page", [*GUIDE, *OTHERS], ids=name_of)
 def test_no_block_of_python_is_passed_by(page):
     """One that is indented, as in a list, or whose fence has other words, would be shown and never run."""
