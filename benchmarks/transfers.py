@@ -300,7 +300,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, choices=range(1, 366), default=365, metavar="1..365")
     parser.add_argument("--formats", default=",".join(FORMATS))
     parser.add_argument(
-        "--kills", type=int, default=0, help="how often each export and each import is killed; of dask a worker is"
+        "--kills", type=int, default=0, help="how often each export and each import is killed; of dask one worker is"
     )
     parser.add_argument("--on", default="threads", choices=("threads", "processes", "dask"))
     parser.add_argument("--no-boto3", action="store_true")
@@ -312,6 +312,7 @@ def main() -> None:
     with ExitStack() as stack:
         if asked.on == "dask":
             on, strike = stack.enter_context(clustered())
+            asked.kills = min(asked.kills, 1)
         results = measured(
             asked.days, names, asked.kills, boto3=not asked.no_boto3, on=on, show=not asked.json, strike=strike
         )

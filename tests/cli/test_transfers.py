@@ -166,6 +166,23 @@ def test_items_that_are_refused_are_counted_and_named_by_number(run, source, sto
     ]
 
 
+@pytest.mark.parametrize("on", ["threads", "processes"])
+def test_items_of_one_key_are_stored_in_the_order_of_the_file(run, source, stored, on):
+    """Many chunks of which each two have keys in common, and more workers than chunks under way."""
+    lines = [json.dumps({"id": f"k{at % 61}", "number": 1, "at": at}) for at in range(1_500)]
+    Path("items.jsonl").write_text("\n".join(lines))
+    ran = run("import", "target", "items.jsonl", "--yes", "--on", on, "--workers", 3, "--json")
+    assert ran.code == 0, ran
+    assert json.loads(ran.out)["written"] == 1_500
+    found = {json.loads(item)["id"]["S"]: int(json.loads(item)["at"]["N"]) for item in stored("target")}
+    assert found == {f"k{at % 61}": at for at in range(1_500)}
+    Path("first.jsonl").write_text("\n".join(line.replace('"k', '"new') for line in lines))
+    ran = run("import", "target", "first.jsonl", "--yes", "--if-absent", "--on", on, "--workers", 3, "--json")
+    assert (ran.code, json.loads(ran.out)["written"]) == (1, 61), ran
+    found = [json.loads(item) for item in stored("target")]
+    assert {int(item["at"]["N"]) for item in found if item["id"]["S"].startswith("new")} == {*range(61)}
+
+
 def test_with_if_absent_nothing_is_replaced_and_its_own_items_count_as_done(run, source, stored):
     run("export", "source", "items.jsonl")
     assert run("import", "target", "items.jsonl", "--yes", "--if-absent").code == 0
