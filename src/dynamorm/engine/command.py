@@ -24,9 +24,10 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         with Engine(given.file, durability=given.durability) as engine:
             server = engine.serve(given.port, given.host, verify=given.verify, keys=keys)
             where = "in memory" if given.file is None else given.file
+            until = _Until()  # before somebody is told that it has begun
             sys.stdout.write(f"DynamoDB at {server.endpoint}, {where}; Ctrl-C ends it\n")
             sys.stdout.flush()
-            return _until_told()
+            return until.told()
     except ConfigError as error:
         sys.stderr.write(f"dynamorm.engine: {error}\n")
         return 1
@@ -58,16 +59,20 @@ def _keys(environ: Mapping[str, str]) -> dict[str, str]:
     return {key_id: secret}
 
 
-def _until_told() -> int:
-    """Wait for a signal. Returns the exit status that it makes."""
-    told = threading.Event()
-    statuses: list[int] = []
+class _Until:
+    """Waits for a signal that ends the command."""
 
-    def stop(number: int, _: object) -> None:
-        statuses.append(_CTRL_C if number == signal.SIGINT else 0)
-        told.set()
+    def __init__(self) -> None:
+        self._told = threading.Event()
+        self._statuses: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    told.wait()
-    return statuses[0]
+    def _stop(self, number: int, _: object) -> None:
+        self._statuses.append(_CTRL_C if number == signal.SIGINT else 0)
+        self._told.set()
+
+    def told(self) -> int:
+        """Wait. Returns the exit status that the signal makes."""
+        self._told.wait()
+        return self._statuses[0]
