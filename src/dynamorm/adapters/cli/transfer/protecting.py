@@ -183,8 +183,10 @@ class _Reencrypting:
         done = Done()
         keys = self._program.db.keys
         try:
-            report = keys.reencrypt(
-                self._model, tenant=self._tenant, progress=progress, segment=(at.segment, self._segments)
+            report = self._pace.patient(
+                lambda: keys.reencrypt(
+                    self._model, tenant=self._tenant, progress=progress, segment=(at.segment, self._segments)
+                )
             )
         except _Enough:
             done.key = encode([now[name] for name in _COUNTS])
