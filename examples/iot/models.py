@@ -16,7 +16,7 @@ class Reading(Model, table="iot-readings", settings=STREAM):
     """What a station has measured at a time.
 
     A partition holds one day of one station. So no partition grows without bound, yesterday's is never written again, and a
-    query of a day is one partition. DynamoDB deletes readings by themselves; the values of their day stay.
+    query of a day is one partition. DynamoDB deletes readings when they expire; the values of their day stay.
     """
 
     bucket: Attr[str] = partition_key(composite("{station}#{day}"))

@@ -54,14 +54,15 @@ class Stations:
     def downsample(self, *, idle_timeout: float = 0) -> int:
         """Make the values of each day of which the stream has news. How many days were made.
 
-        A day is made anew from its bucket, so records that come twice, or late, change nothing. The position is committed
-        when the days are stored: whoever dies before comes again.
+        A day is made anew from its bucket, so records that come twice, or late, change nothing; that a reading has expired is no
+        news. The position is committed when the days are stored: whoever dies before comes again.
         """
         made = 0
         with self._db.stream(Reading, checkpoint=Position, consumer="days", idle_timeout=idle_timeout) as stream:
             changed: set[str] = set()
             for record in stream:
-                changed.add(record.keys[0])
+                if not record.is_ttl_expiry:
+                    changed.add(record.keys[0])
                 if len(changed) >= 100:
                     made += self._make(changed)
                     stream.commit()
@@ -79,7 +80,7 @@ class Stations:
         readings = self._db.model(Reading).where(Reading.bucket == bucket).consistent().all()
         measured = [reading.celsius for reading in readings if reading.celsius is not None]
         if not measured:
-            return None  # all have expired: the values that were made of them stay
+            return None  # none is left: the values that were made of them stay
         return Day(
             station=readings[0].station,
             day=readings[0].day,

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lost", type=float, default=0.1, help="the share of replies that are lost (default: 0.1)")
     parser.add_argument("--seed", type=int, default=7, help="of what comes and what is lost (default: 7)")
     options = parser.parse_args(arguments)
+    if options.webhooks < 1:
+        parser.error("--webhooks is 1 or more")
     secret = f"whsec_{secrets.token_hex(24)}"
     with Engine() as engine:
         os.environ.update(DYNAMODB_ENDPOINT=engine.address, WEBHOOK_SECRETS=secret)

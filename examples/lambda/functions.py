@@ -12,7 +12,7 @@ import os
 from typing import Any, Final
 
 from dynamorm import DB, Outcome, Presets, TransactionCancelled, deadline
-from dynamorm.errors import DynamORMError, InvalidSignature, MissingItem, ValidationError
+from dynamorm.errors import AlreadyExists, DynamORMError, InvalidSignature, MissingItem, ValidationError
 from dynamorm.payments import verify_webhook, webhook_handler
 from dynamorm.streams import ChangeKind, process
 
@@ -34,11 +34,11 @@ db = DB(Presets.local_development() if IS_LOCAL else Presets.aws_lambda())
 
 @webhook_handler(db, key=lambda event: event["webhook"], scope="acquirer")
 def _take(op: Any, event: dict[str, Any]) -> dict[str, str]:
-    """Write what a webhook tells; once for each webhook, whoever sends it how often."""
+    """Write what a webhook tells; once for each webhook, whoever sends it how often. A payment is paid once, before it is refunded."""
     told = event["told"]
     with op.transaction() as tx:
         if told["type"] == "payment.paid":
-            tx.put(Payment(id=told["payment"], cents=told["cents"], day=told["day"]))
+            tx.create(Payment(id=told["payment"], cents=told["cents"], day=told["day"]))
         else:
             tx.update(Payment, told["payment"], Payment.status.set("refunded"))
     return {"payment": told["payment"], "type": told["type"]}
@@ -47,6 +47,7 @@ def _take(op: Any, event: dict[str, Any]) -> dict[str, str]:
 def webhook(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Take a webhook. 400: it is not signed by the sender, or old. 422: it is nothing that is known here.
 
+    409: its payment is not there, or is there with another amount or day, which somebody has to look at.
     503 asks the sender to send it again, which does no harm: it is remembered for 30 days.
     """
     body = event.get("body") or ""
@@ -60,21 +61,34 @@ def webhook(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _answer(422, {"error": str(error)})
     try:
         with deadline.from_lambda(context, margin=MARGIN):
-            return _answer(200, _take({"webhook": id, "told": told}))
+            try:
+                return _answer(200, _take({"webhook": id, "told": told}))
+            except TransactionCancelled as error:
+                if not _is_refused(error, AlreadyExists):
+                    raise
+                return _told_before(told)
     except ValidationError as error:
         return _answer(422, {"error": f"{error.field or 'the event'} is not as it should be"})
     except DynamORMError as error:
-        if _is_missing(error):
+        if _is_refused(error, MissingItem):
             return _answer(409, {"error": "there is no such payment"})
         if not error.retryable and error.outcome is not Outcome.UNKNOWN:
             raise  # such as a table that is not there: for whoever runs this, not for the sender
         return _answer(503, {"error": "send it again"})
 
 
-def _is_missing(error: DynamORMError) -> bool:
-    """Whether a transaction was refused because it changes what is not there."""
+def _told_before(told: dict[str, Any]) -> dict[str, Any]:
+    """Answer a webhook of a payment that is there, whatever has become of it: 409, if it was another amount or day."""
+    known = db.require(Payment, told["payment"], consistent=True)
+    if (known.cents, known.day) != (told["cents"], told["day"]):
+        return _answer(409, {"error": "this payment was told before, with another amount or day"})
+    return _answer(200, {"payment": told["payment"], "type": told["type"]})
+
+
+def _is_refused(error: DynamORMError, kind: type[DynamORMError]) -> bool:
+    """Whether a transaction was refused because what it changes is not there, or what it creates is."""
     reasons = error.reasons if isinstance(error, TransactionCancelled) else ()
-    return any(reason is not None and isinstance(reason.error, MissingItem) for reason in reasons)
+    return any(reason is not None and isinstance(reason.error, kind) for reason in reasons)
 
 
 def _understood(raw: bytes) -> dict[str, Any]:
@@ -103,7 +117,10 @@ def totals(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _count(record: Any) -> None:
-    """Add what one record changes. Lambda may send it again: its id is the key of an operation that is done once."""
+    """Add what one record changes. Lambda may send it again: its id is the key of an operation that is done once.
+
+    A payment's amount and day never change, so the new one is also the old one's.
+    """
     cents, payments = _worth(record.new) - _worth(record.old), _counts(record.new) - _counts(record.old)
     if record.kind is ChangeKind.REMOVE or not (cents or payments):
         return

