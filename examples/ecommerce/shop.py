@@ -77,14 +77,17 @@ class Shop:
             return
         if not self._db.exists(Product, sku=sku):
             raise ShopError(f"there is no product {sku!r}")
-        if len(self.cart(customer)) >= MOST_LINES and not self._db.exists(CartLine, customer=customer, sku=sku):
+        others = [line for line in self.cart(customer) if line.sku != sku]
+        if len(others) >= MOST_LINES:
             raise ShopError(f"a cart has at most {MOST_LINES} lines: order what is in it first")
         line = CartLine(customer=customer, sku=sku, quantity=quantity, expires_at=datetime.now(UTC) + KEPT)
         self._db.put(line)
 
     def cart(self, customer: str) -> list[CartLine]:
-        """The lines of a cart."""
-        return self._db.model(CartLine).where(CartLine.customer == customer).consistent().all()
+        """The lines of a cart, without those that are over, be they deleted yet or not."""
+        lines = self._db.model(CartLine).where(CartLine.customer == customer).consistent()
+        now = datetime.now(UTC)
+        return [line for line in lines if line.expires_at is None or line.expires_at > now]
 
     # ----------------------------------------------------------------------------------------------------------- orders
 
@@ -134,21 +137,28 @@ class Shop:
         """The order is on its way. Raises: ShopError for one that is not paid for."""
         self._becomes(order, "shipped", ("paid",))
 
-    def cancel(self, order: Order) -> None:
-        """Cancel an order that is not on its way, and give its stock back. Raises: ShopError for one that is."""
-        if order.status == "cancelled":
-            return
-        try:
-            with self._db.transaction() as tx:
-                tx.update(
-                    order, Order.status.set("cancelled"), condition=Order.status.in_(["placed", "paid"]), label="order"
-                )
-                for line in order.lines:
-                    tx.update(Product, Product.stock.add(line.quantity), sku=line.sku, label=f"give back {line.sku}")
-        except TransactionCancelled:
-            fresh = self._db.require(Order, customer=order.customer, number=order.number, consistent=True)
-            if fresh.status != "cancelled":
-                raise ShopError(f"order {order.number} is {fresh.status}: it cannot be cancelled") from None
+    def cancel(self, order: Order, *, only: tuple[str, ...] = ("placed", "paid")) -> None:
+        """Cancel an order that is in one of these states, and give its stock back. Raises: ShopError for one that is in another.
+
+        What is stored counts: of an order that has changed since it was read, the new state is looked at.
+        """
+        while order.status != "cancelled":
+            if order.status not in only:
+                raise ShopError(f"order {order.number} is {order.status}: it cannot be cancelled")
+            try:
+                with self._db.transaction() as tx:
+                    tx.update(order, Order.status.set("cancelled"), label="order")  # of this version, or not at all
+                    for line in order.lines:
+                        tx.update(
+                            Product, Product.stock.add(line.quantity), sku=line.sku, label=f"give back {line.sku}"
+                        )
+            except TransactionCancelled:
+                fresh = self._db.require(Order, customer=order.customer, number=order.number, consistent=True)
+                if fresh.version == order.version:
+                    raise
+                order = fresh
+            else:
+                return
 
     def orders(self, customer: str) -> list[Order]:
         """The orders of a customer, the newest first."""
@@ -160,7 +170,7 @@ class Shop:
         late = (now or datetime.now(UTC)) - RESERVED
         for order in self._db.model(Order).where(Order.status == "placed", Order.created_at < late):
             try:
-                self.cancel(order)
+                self.cancel(order, only=("placed",))
             except ShopError:  # it was paid for in this moment
                 continue
             cancelled += 1

@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dynamorm import AsyncDB, TransactionCancelled
-from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, OutOfBounds, TokenUsed
+from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, OutOfBounds
 
-from .models import MODELS, Holding, Match, Player, Score, Session, Ticket
+from .models import MODELS, Holding, Match, Player, Receipt, Score, Session, Ticket
 
 SIGNED_IN = timedelta(hours=1)
 WAITS = timedelta(minutes=1)
+KNOWN = timedelta(days=30)
+"""How long a receipt is known."""
 NEAR = 200
 """Ratings that are this far apart play against each other."""
 STAKE = 10
@@ -62,11 +64,15 @@ class Game:
     # ------------------------------------------------------------------------------------------------------ inventories
 
     async def buy(self, player: str, item: str, price: int, receipt: str) -> None:
-        """Coins for an item. ``receipt`` names the purchase: the same one is never paid twice within ten minutes.
+        """Coins for an item. ``receipt`` names the purchase: the same one is never paid twice within 30 days.
 
-        Raises: GameError when the coins do not suffice.
+        Raises: GameError when the coins do not suffice, and for a receipt of something else.
         """
-        async with self._once(receipt, OutOfBounds, f"{item} costs {price} coins") as tx:
+        if price <= 0:
+            raise GameError(f"{item} is not for sale at {price} coins")
+        async with self._once(
+            receipt, f"{player!r} buys {item!r} for {price}", OutOfBounds, f"{item} costs {price} coins"
+        ) as tx:
             tx.update(Player, player, Player.coins.add(-price))  # not below 0, which the model says
             tx.update(Holding, player, item, Holding.count.add(1), upsert=True)
 
@@ -74,20 +80,27 @@ class Game:
         """Hand an item over; ``gift`` names the deed, as ``receipt`` does. Raises: GameError for what one has not."""
         if giver == taker:
             raise GameError("that is yours already")
-        async with self._once(gift, ConditionFailed, f"you have no {item}") as tx:
+        async with self._once(
+            gift, f"{giver!r} gives {taker!r} {item!r}", ConditionFailed, f"you have no {item}"
+        ) as tx:
             tx.update(Holding, giver, item, Holding.count.add(-1), condition=Holding.count >= 1)
             tx.update(Holding, taker, item, Holding.count.add(1), upsert=True)
 
     @asynccontextmanager
-    async def _once(self, deed: str, refused: type[Exception], words: str) -> AsyncGenerator[Any]:
-        """A transaction that is applied once for a deed, also when it is asked for again. Raises: GameError, where it is ``refused``."""
+    async def _once(self, receipt: str, deed: str, refused: type[Exception], words: str) -> AsyncGenerator[Any]:
+        """A transaction that writes its receipt: the same deed is applied once, also when it is asked for again.
+
+        Raises: GameError, where it is ``refused``, and for a receipt of another deed.
+        """
         try:
-            async with self._db.transaction(token=deed) as tx:
+            async with self._db.transaction() as tx:
+                tx.create(Receipt(id=receipt, deed=deed, expires_at=datetime.now(UTC) + KNOWN))
                 yield tx
-        except TokenUsed as error:
-            if not error.applied:  # else the same deed was done before, and that is well
-                raise
         except TransactionCancelled as error:
+            if (first := error.reasons[0]) and isinstance(first.error, AlreadyExists):
+                if (await self._db.require(Receipt, receipt, consistent=True)).deed != deed:
+                    raise GameError(f"the receipt {receipt} is of something else") from None
+                return  # the same deed was done before, and that is well
             if any(reason and isinstance(reason.error, refused) for reason in error.reasons):
                 raise GameError(words) from None
             raise
@@ -102,7 +115,8 @@ class Game:
     async def join(self, player: str, mode: str) -> Match | None:
         """A match for a player: the one that has begun, or a new one; None while nobody fits. Ask again soon.
 
-        A player is in one match at most, because each transaction that begins one needs both to be in none.
+        A player is in one match at most, because each transaction that begins one needs both to be in none. A player waits in one
+        queue at most, that of the last ``mode``: tickets that are left in others begin no match.
         """
         me = await self._db.require(Player, player, consistent=True)
         if me.match is None:
@@ -112,6 +126,11 @@ class Game:
             me = await self._db.require(Player, player, consistent=True)
         if me.match is not None:
             return await self._db.require(Match, me.match, consistent=True)
+        if me.waits != mode:
+            try:
+                await self._db.update(Player, player, Player.waits.set(mode), condition=Player.match == None)  # noqa: E711
+            except ConditionFailed:  # somebody has begun a match meanwhile
+                return None
         ends = datetime.now(UTC) + WAITS
         await self._db.put(Ticket(mode=mode, rating=me.rating, player=player, expires_at=ends))
         return None
@@ -135,8 +154,9 @@ class Game:
                 tx.create(match)
                 tx.delete(ticket, must_exist=True)
                 tx.delete(Ticket, mode=ticket.mode, rating=me.rating, player=me.id)  # where one waits oneself
-                for player in match.players:
-                    tx.update(Player, player, Player.match.set(match.id), condition=Player.match == None)  # noqa: E711
+                free = Player.match == None  # noqa: E711
+                for player, condition in ((ticket.player, free & (Player.waits == ticket.mode)), (me.id, free)):
+                    tx.update(Player, player, Player.match.set(match.id), Player.waits.remove(), condition=condition)
         except TransactionCancelled:
             return None
         return match

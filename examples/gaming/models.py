@@ -14,13 +14,14 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-part
 
 
 class Player(Model, table="game-players"):
-    """Who plays. ``match`` is the one match that a player is in."""
+    """Who plays. ``match`` is the one match that a player is in, ``waits`` the mode of the one queue: a ticket of another one is void."""
 
     id: Attr[str] = partition_key()
     name: Attr[str] = attr(min_length=1, max_length=20)
     coins: Attr[int] = attr(default=0, ge=0)
     rating: Attr[int] = attr(default=1_000, ge=0, le=9_999)
     match: Attr[str | None] = attr(default=None)
+    waits: Attr[str | None] = attr(default=None)
 
 
 class Holding(Model, table="game-holdings"):
@@ -29,6 +30,14 @@ class Holding(Model, table="game-holdings"):
     player: Attr[str] = partition_key()
     item: Attr[str] = sort_key()
     count: Attr[int] = attr(default=0, ge=0)
+
+
+class Receipt(Model, table="game-receipts"):
+    """What was done under a receipt: a purchase, or a gift."""
+
+    id: Attr[str] = partition_key()
+    deed: Attr[str]
+    expires_at: Attr[datetime] = ttl()
 
 
 class Session(Model, table="game-sessions"):
@@ -71,4 +80,4 @@ class Score(Model, table="game-scores"):
     by_points = gsi("by-points", partition="ranked", sort="points")
 
 
-MODELS: tuple[type[Model], ...] = (Player, Holding, Session, Ticket, Match, Score)
+MODELS: tuple[type[Model], ...] = (Player, Holding, Receipt, Session, Ticket, Match, Score)

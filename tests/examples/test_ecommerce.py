@@ -141,6 +141,53 @@ def test_stock_comes_back_once_when_an_order_is_cancelled(shop, db):
         shop.pay(again)
 
 
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_a_paid_order_is_cancelled_by_whatever_copy(shop, db, is_fresh):
+    shop.put_into_cart("ann", "tea", 2)
+    order = shop.check_out("ann", "n1")
+    stale = db.require(Order, customer="ann", number="n1", consistent=True)
+    shop.pay(order)
+    shop.cancel(order if is_fresh else stale)
+    shop.cancel(stale)
+    assert db.require(Order, customer="ann", number="n1", consistent=True).status == "cancelled"
+    assert left(db, "tea") == 10
+
+
+def test_an_old_copy_of_an_order_on_its_way_does_not_cancel_it(shop, db):
+    shop.put_into_cart("ann", "tea", 2)
+    order = shop.check_out("ann", "n1")
+    stale = db.require(Order, customer="ann", number="n1", consistent=True)
+    shop.pay(order)
+    shop.ship(order)
+    with pytest.raises(ShopError, match="n1 is shipped: it cannot be cancelled"):
+        shop.cancel(stale)
+    assert left(db, "tea") == 8
+
+
+def test_an_order_that_is_paid_for_in_this_moment_is_not_released(shop, db, monkeypatch):
+    shop.put_into_cart("ann", "tea", 2)
+    order, cancel = shop.check_out("ann", "n1"), shop.cancel
+
+    def paid_before(found, **given):
+        shop.pay(order)
+        cancel(found, **given)
+
+    monkeypatch.setattr(shop, "cancel", paid_before)
+    assert shop.release_unpaid(datetime.now(UTC) + RESERVED + timedelta(seconds=1)) == 0
+    assert db.require(Order, customer="ann", number="n1", consistent=True).status == "paid"
+    assert left(db, "tea") == 8
+
+
+def test_a_line_that_is_over_is_not_in_the_cart(shop, db):
+    over = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    db.put(CartLine(customer="ann", sku="tea", quantity=2, expires_at=over))
+    assert shop.cart("ann") == []
+    with pytest.raises(ShopError, match="the cart is empty"):
+        shop.check_out("ann", "n1")
+    shop.put_into_cart("ann", "cup")
+    assert [line.sku for line in shop.check_out("ann", "n2").lines] == ["cup"]
+
+
 def test_what_is_on_its_way_is_not_cancelled(shop, db):
     shop.put_into_cart("ann", "tea")
     order = shop.check_out("ann", "n1")

@@ -56,6 +56,32 @@ def test_two_who_join_are_in_one_match():
     play(program)
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_ticket_that_is_left_in_another_queue_begins_no_match(is_over):
+    async def program(game, db):
+        await game.join("ann", "race")
+        await game.join("ann", "duel")
+        assert await game.join("cleo", "race") is None  # ann waits for a duel now
+        match = await game.join("bob", "duel")
+        if is_over:
+            await game.finish(match.id, "bob")
+        assert await game.join("cleo", "race") is None
+        assert (await game.join("dora", "race")).players == ["cleo", "dora"]
+        assert (await db.require(Player, "ann")).match == (None if is_over else match.id)
+
+    play(program)
+
+
+def test_who_comes_back_to_a_queue_is_met_there():
+    async def program(game, db):
+        await game.join("ann", "race")
+        await game.join("ann", "duel")
+        await game.join("ann", "race")
+        assert (await game.join("bob", "race")).players == ["ann", "bob"]
+
+    play(program)
+
+
 def test_all_who_join_at_once_are_in_one_match_each():
     async def program(game, db):
         names = [f"p{number}" for number in range(12)]
@@ -116,6 +142,34 @@ def test_a_purchase_is_paid_once_and_never_on_credit():
             await game.buy("ann", "sword", 30, f"receipt-of-ann-2-{RUN}")
         assert await game.inventory("ann") == {"sword": 1}
         assert (await db.require(Player, "ann")).coins == 20
+
+    play(program)
+
+
+def test_a_receipt_is_of_one_deed():
+    async def program(game, db):
+        await game.buy("ann", "sword", 30, f"one-{RUN}")
+        for player, item, price in (("bob", "axe", 30), ("bob", "sword", 30), ("ann", "axe", 30), ("ann", "sword", 20)):
+            with pytest.raises(GameError, match="is of something else"):
+                await game.buy(player, item, price, f"one-{RUN}")
+        with pytest.raises(GameError, match="is of something else"):
+            await game.give("ann", "bob", "sword", f"one-{RUN}")
+        await game.give("ann", "bob", "sword", f"gift-{RUN}")
+        with pytest.raises(GameError, match="is of something else"):
+            await game.give("ann", "cleo", "sword", f"gift-{RUN}")
+        assert (await game.inventory("ann"), await game.inventory("bob")) == ({}, {"sword": 1})
+        assert [player.coins for player in await db.batch_get(Player, ["ann", "bob"])] == [20, 50]
+
+    play(program)
+
+
+@pytest.mark.parametrize("price", [0, -10])
+def test_nothing_is_sold_for_less_than_a_coin(price):
+    async def program(game, db):
+        with pytest.raises(GameError, match="not for sale"):
+            await game.buy("ann", "sword", price, f"cheap{price}-{RUN}")
+        assert (await db.require(Player, "ann")).coins == 50
+        assert await game.inventory("ann") == {}
 
     play(program)
 
