@@ -26,10 +26,10 @@ def environ():
 
 
 @contextmanager
-def served(folder, *arguments):
+def served(folder, *arguments, **more):
     """The page of a project, in a process of its own. Gives its address, and ends it by Ctrl-C."""
     command = [sys.executable, "-W", "error", "-m", "shop.page", *arguments]
-    with subprocess.Popen(command, cwd=folder, env=environ(), stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, cwd=folder, env=environ() | more, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield child.stdout.readline().split()[3]
         finally:
@@ -86,6 +86,28 @@ def test_a_clumsy_user_is_told_what_to_do(run, tmp_path, engine):
     assert "dynamorm tables apply shop.models --yes" in told("0", DYNAMODB_ENDPOINT=engine.endpoint)
     nowhere = {"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
     assert "no usable AWS credentials" in told("0", AWS_REGION="eu-central-1", **nowhere)
+
+
+@pytest.mark.parametrize("keys", [{}, {"AWS_ACCESS_KEY_ID": "AKIDSHOP", "AWS_SECRET_ACCESS_KEY": "secret"}])
+def test_an_emulator_shows_the_page_what_the_command_has_made(run, tmp_path, engine, prefix, monkeypatch, keys):
+    """Also one that keeps the tables of each key apart."""
+    run("init", "shop")
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(tmp_path / "shop")
+    with shop_models_forgotten(monkeypatch):
+        assert run("tables", "apply", "shop.models", "--yes").code == 0
+    with served(tmp_path / "shop", "0", DYNAMODB_ENDPOINT=engine.endpoint, DYNAMORM_TABLE_PREFIX=prefix, **keys) as url:
+        assert "You bought one: Tea." in opened(url, b"buy=tea")
+    assert '"stock":4' in run("get", "products", "tea").out
+
+
+@contextmanager
+def shop_models_forgotten(monkeypatch):
+    """Modules of a project that is gone with its test are gone, too."""
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_it_says_what_is_missing(run, monkeypatch):

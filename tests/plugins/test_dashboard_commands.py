@@ -294,6 +294,26 @@ def test_the_shop_of_the_demo(engine, monkeypatch):
 
 
 @pytest.mark.engine
+def test_the_demo_writes_to_no_endpoint_of_the_environment(engine, monkeypatch, capsys):
+    prefix = f"demo-{os.urandom(4).hex()}-"
+    monkeypatch.setenv("DYNAMODB_ENDPOINT", engine.endpoint)
+    monkeypatch.setenv("DYNAMORM_TABLE_PREFIX", prefix)
+    seen = []
+
+    def run(db, ended):
+        db.tables.ensure(shop.Payment, shop.Order)
+        db.put(shop.Payment(id="p1"))
+        seen.append(db.config.table_prefix + db.require(shop.Payment, "p1").id)
+
+    monkeypatch.setattr(shop, "run", run)
+    assert command.main(["--demo"], threading.Event()) == 0, capsys.readouterr()
+    assert seen == ["p1"]
+    with DB(Presets.local_development()) as db:
+        assert [name for name in db.tables.names() if name.startswith(prefix)] == []
+        assert "dashboard-demo-payments" not in db.tables.names()
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_stopped(engine, number):
     environment = os.environ | {"DYNAMODB_ENDPOINT": engine.endpoint, "DYNAMORM_PRESET": "local_development"}

@@ -13,9 +13,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, Final
 
-from dynamorm import DB, CircuitBreakerConfig, Config, DynamORMError, Presets
+from dynamorm import DB, CircuitBreakerConfig, Config, DynamORMError
 from dynamorm.errors import ConfigError
 from dynamorm.errors.usage import OneLine
 from dynamorm.plugins import CostPlugin, HotKeys
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, ended: threading.Event | None =
 def _run(given: argparse.Namespace, ended: threading.Event) -> int:
     try:
         dashboard = Dashboard(port=given.port)
-        config = Presets.local_development() if given.demo else Config.from_env()
+        config = _of_its_own() if given.demo else Config.from_env()
         config = config.replace(circuit_breaker=config.circuit_breaker or CircuitBreakerConfig())
         with DB(config, extensions=(CostPlugin(), HotKeys(every=1), dashboard)) as db:
             _serve(db, dashboard, _shop if given.demo else _look, ended)
@@ -56,6 +57,11 @@ def _run(given: argparse.Namespace, ended: threading.Event) -> int:
         print(f"refused: {error.message}{hint}", file=sys.stderr)
         return 2
     return 0
+
+
+def _of_its_own() -> Config:
+    """Settings of an engine of this command's own: a demo writes, so it looks at nothing of the environment."""
+    return Config(engine=import_module("dynamorm.engine").Engine())  # by name: it is loaded for the demo alone
 
 
 def _serve(db: DB, dashboard: Dashboard, work: Callable[[DB, threading.Event], None], ended: threading.Event) -> None:
