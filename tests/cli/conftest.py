@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dynamorm import DB, Attr, Model, Presets, attr, gsi, partition_key, sort_key
+from dynamorm import DB, Attr, Model, Presets, attr, gsi, partition_key, sort_key, version
 from dynamorm.__main__ import main
 from dynamorm.features.raw import RawTable
 
@@ -42,6 +42,14 @@ class Order(Model, table="orders"):
     by_status = gsi("by-status", partition="status", sort="number")
 
 
+class Counted(Model, table="counted"):
+    id: Attr[str] = partition_key()
+    amount: Attr[int] = attr(default=0)
+    note: Attr[str | None] = attr(default=None)
+    pin: Attr[str | None] = attr(default=None, secret=True)
+    version: Attr[int] = version()
+
+
 @pytest.fixture
 def prefix(engine, monkeypatch):
     """The prefix of the tables of a test, which the environment names as it does the engine."""
@@ -55,7 +63,7 @@ def prefix(engine, monkeypatch):
 def db(engine, prefix):
     with DB(Presets.local_development(endpoint=engine.endpoint, table_prefix=prefix)) as opened:
         yield opened
-        opened.tables.delete(Payment, Order)
+        opened.tables.delete(Payment, Order, Counted)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_its_tests_pass_and_its_page_answers(run, tmp_path):
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     tested = subprocess.run(command, cwd=folder, env=environ(), capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stdout
-    assert "9 passed" in tested.stdout
+    assert "12 passed" in tested.stdout
 
     with served(folder, "0") as url:
         assert "Tea" in opened(url)
@@ -116,6 +116,17 @@ def test_it_says_what_is_missing(run, monkeypatch):
     assert "pip install 'dynamorm-py[testing]'; python -m pytest" in run("init", "other_shop").err
 
 
+@pytest.mark.typing
+@pytest.mark.parametrize(
+    "checker", [["mypy", "--strict", "--no-incremental"], ["pyright", "--pythonpath", sys.executable]]
+)
+def test_checkers_have_nothing_to_say_of_it(run, tmp_path, checker):
+    run("init", "shop")
+    command = [sys.executable, "-m", *checker, "shop", "tests"]
+    checked = subprocess.run(command, cwd=tmp_path / "shop", capture_output=True, text=True, check=False, timeout=300)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 @pytest.mark.soak
 def test_the_way_of_a_stranger(tmp_path):
     """From the wheel to a page in a browser, with nothing of this tree."""
@@ -135,7 +146,23 @@ def test_its_models_are_known_to_the_command(run, tmp_path, monkeypatch, db):
 
 @pytest.mark.parametrize(
     "name",
-    ["/tmp/shop", "../shop", "a/b", ".", "2shop", "my-shop", "class", "json", "dynamorm", "shöp", "", "_x", "a b"],
+    [
+        "/tmp/shop",
+        "../shop",
+        "a/b",
+        ".",
+        "2shop",
+        "my-shop",
+        "class",
+        "json",
+        "dynamorm",
+        "pytest",
+        "Typer",
+        "shöp",
+        "",
+        "_x",
+        "a b",
+    ],
 )
 def test_what_is_no_name_makes_nothing(refused, tmp_path, name):
     refused(2, "init", name)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from .conftest import Order, Payment
+from .conftest import Counted, Order, Payment
 
 pytestmark = pytest.mark.engine
 
@@ -116,6 +116,39 @@ def test_items_as_a_model_says(run, refused, tables):
     refused(3, "delete", "Payment", "p7", "--yes", "--models", HERE)
     assert run("delete", "Payment", "p1", "--yes", "--models", HERE).code == 0
     assert tables.get(Payment, "p1") is None
+
+
+def test_a_version_that_is_given_is_a_condition(run, refused, db):
+    db.tables.ensure(Counted)
+    counted = ("--models", f"{HERE}:Counted")
+    assert run("put", "Counted", '{"id":"c1","amount":1,"note":"n","pin":"1234"}', *counted).code == 0
+    assert run("put", "Counted", '{"id":"c1","amount":2,"version":0}', *counted).code == 0
+    found = db.require(Counted, "c1")
+    assert (found.amount, found.note, found.pin, found.version) == (2, "n", "1234", 1)
+    assert "read it again" in refused(1, "put", "Counted", '{"id":"c1","amount":3,"version":0}', *counted)
+    assert "there is none" in refused(1, "put", "Counted", '{"id":"c2","version":0}', *counted)
+    assert "'version'" in refused(2, "put", "Counted", '{"id":"c2","version":0}', "--if-absent", *counted)
+    assert "Counted.id" in refused(1, "put", "Counted", '{"version":0}', *counted)
+    shown = run("get", "Counted", "c1", *counted).out
+    assert "Counted.pin is <hidden>" in refused(1, "put", "Counted", shown, *counted)
+    found = db.require(Counted, "c1")
+    assert (found.amount, found.pin, found.version) == (2, "1234", 1)
+
+
+def test_a_number_as_text_is_refused_as_the_schema_of_the_model_says(refused, run, tables):
+    told = refused(1, "put", "Payment", '{"id":"p1","amount":"3"}', "--models", HERE)
+    assert "Payment.amount: expected `int`, got `str`" in told
+    assert run("put", "Payment", '{"id":"p1","amount":3}', "--models", HERE).code == 0
+
+
+def test_a_newcomer_is_told_what_there_is(refused, run, tables):
+    for text in ("@item.json", "{'id': 'p1'}", "[1]"):
+        assert "- in place of the item reads it from the input" in refused(1, "put", "payments", text)
+    told = refused(2, "query", "payments", "p1", "--filter", "x")
+    assert "there is --index, --begins, --desc, --limit, --consistent, --dynamodb-json" in told
+    assert "behind a --" in refused(2, "get", "payments", "-x")
+    run("put", "payments", '{"id":"-x"}')
+    assert run("get", "payments", "--", "-x").code == 0
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,20 @@ def test_keys_are_rotated_and_items_written_anew(run, refused, program):
     assert ran.code == (0 if report["complete"] else 5)
     assert "4111" not in ran.out + ran.err
     assert program.require(vault.Card, "c1").number == "4111111111111111"
-    assert run("keys", "rotate", "nothing", CARD, *DB, "--yes").code == 4
+    assert run("keys", "rotate", "nothing", CARD, *DB, "--yes").code == 2
+
+
+def test_what_the_program_has_not_enabled_is_wrong_usage(refused, program):
+    bare = ("--db", "tests.cli.vault:open_bare")
+    for command in (
+        ("history", PAYMENT, "p1"),
+        ("verify", PAYMENT),
+        ("verify", PAYMENT, "p1"),
+        ("export", PAYMENT, "r.jsonl"),
+    ):
+        assert "enable_change_tracking" in refused(2, "audit", *command, *bare)
+    assert "set_encryption_provider" in refused(2, "keys", "rotate", "pci", CARD, *bare, "--yes")
+    assert "set_encryption_provider" in refused(2, "keys", "reencrypt", CARD, *bare, "--yes")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ def open_db() -> DB:
     return db
 
 
+def open_bare() -> DB:
+    """Neither tracking nor keys."""
+    return DB(Presets.local_development())
+
+
 def open_late() -> DB:
     db = open_db()
     open(os.environ["VAULT_WAITS"]).read()  # noqa: SIM115, PTH123 - until the test has come so far

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-from .command import DEBUG, ENDPOINT, JSON, MODELS, PREFIX, PROFILE, REGION, told
+from .command import BEFORE, DEBUG, ENDPOINT, JSON, MODELS, PREFIX, PROFILE, REGION, told
 from .ends import Code, Stop, one_line
 from .out import leave_pipe
 from .settings import Options
@@ -76,7 +76,16 @@ def _refused(error: Exception) -> int:
     context = getattr(error, "ctx", None)
     where = "dynamorm" if context is None else context.command_path
     text = one_line(said()).rstrip(".")
+    if type(error).__name__ == "NoSuchOption" and context is not None:
+        text += _instead(context.command)
     return told(Stop(Code.USAGE, f"{text}; see `{where} --help`"))
+
+
+def _instead(given: Any) -> str:
+    """What there is in place of an option that there is not."""
+    own = [one.opts[0] for one in given.params if one.param_type_name == "option" and not one.name.startswith(BEFORE)]
+    has = f": there is {', '.join(own)}" if own else ""
+    return f"{has}; a key or value that begins with - stands behind a --, which ends the options"
 
 
 def run() -> None:

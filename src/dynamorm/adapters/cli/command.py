@@ -39,7 +39,7 @@ _COMMON: Final[dict[str, Any]] = {
 }
 
 _DEFAULTS: Final = Options()._asdict()
-_BEFORE: Final = "common_"  # a command may have an argument of that name
+BEFORE: Final = "common_"  # a command may have an argument of that name
 
 
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -58,7 +58,7 @@ def _with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
-        options = Options(**{name: arguments.pop(f"{_BEFORE}{name}") for name in _COMMON})
+        options = Options(**{name: arguments.pop(f"{BEFORE}{name}") for name in _COMMON})
         if isinstance(ctx.obj, Options):
             options = options.over(ctx.obj)
         code = ended(options, lambda settings: function(settings, **arguments))
@@ -70,7 +70,7 @@ def _with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name]) for one in own
     ]
     parameters += [
-        Parameter(f"{_BEFORE}{name}", Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=kind)
+        Parameter(f"{BEFORE}{name}", Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=kind)
         for name, kind in _COMMON.items()
     ]
     run.__signature__ = signature(run).replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined] # typer reads it

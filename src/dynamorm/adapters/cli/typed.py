@@ -10,6 +10,7 @@ import msgspec
 from dynamorm import DB
 from dynamorm.errors import InvalidUse
 from dynamorm.models.annotations import Scope, resolve
+from dynamorm.models.schema.composite import composites_of
 from dynamorm.models.schema.placed import PlacedField
 from dynamorm.models.schema.schema import SCHEMAS, Field, Schema, schema_of
 
@@ -17,6 +18,7 @@ from .ends import Code, Stop
 from .plain import NotAnItem
 
 HIDDEN: Final = "<hidden>"
+_OF_THE_LIBRARY: Final = frozenset({"version", "created_at", "updated_at"})
 
 
 class Typed:
@@ -49,8 +51,50 @@ class Typed:
             kind = getattr(annotation, "__name__", annotation)
             raise Stop(Code.USAGE, f"{self._schema.name}.{name} is no {kind}: give one") from None
 
-    def object(self, text: str) -> Any:
-        """A new object of JSON, by the names of its fields. Raises: NotAnItem."""
+    def store(self, text: str, *, if_absent: bool) -> None:
+        """Put a new object of JSON; with a version save what is there at that version. Raises: NotAnItem, Stop."""
+        values = self._values(text)
+        version = self._schema.version
+        if version is None or version.name not in values:
+            obj = self._model(**values)
+            if if_absent:
+                self._db.create(obj)
+            else:
+                self._db.put(obj)
+        elif if_absent:
+            raise Stop(Code.USAGE, f"--if-absent is for a new item: leave {version.name!r} out")
+        else:
+            self._save(values, version.name)
+
+    def _save(self, values: dict[str, Any], version: str) -> None:
+        """Change the fields that are given, on condition that the item has the version that is given."""
+        key = self._schema.key
+        assert key is not None  # it has a table
+        missing = next((name for name in (key.partition, key.sort) if name is not None and name not in values), None)
+        if missing is not None:
+            raise NotAnItem(f"{self._schema.name}.{missing} is in the key, and missing")
+        names = [key.partition] if key.sort is None else [key.partition, key.sort]
+        found = self._db.get(self._model, *(values[name] for name in names), consistent=True)
+        given = values[version]
+        if found is None or getattr(found, version) != given:
+            there = "there is none" if found is None else "it has another one now"
+            raise Stop(
+                Code.REFUSED,
+                f"no {self._schema.name} with this key has the {version} that was given: {there}; read it again",
+            )
+        for name, value in values.items():
+            if (
+                name in names
+                or self._schema.fields[name].role in _OF_THE_LIBRARY
+                or name in composites_of(self._schema)
+            ):
+                continue
+            if getattr(found, name) != value:
+                setattr(found, name, value)
+        self._db.save(found)
+
+    def _values(self, text: str) -> dict[str, Any]:
+        """The values of JSON, by the names of fields. Raises: NotAnItem."""
         try:
             members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         except (msgspec.MsgspecError, UnicodeEncodeError):
@@ -61,13 +105,17 @@ class Typed:
             if field is None:
                 raise NotAnItem(f"{self._schema.name} has no field {name[:60]!r}")
             values[name] = self._read(field, raw)
-        return self._model(**values)
+            if _protected(field) and values[name] == HIDDEN:
+                raise NotAnItem(
+                    f"{self._schema.name}.{name} is {HIDDEN}, as it is shown: give its value, or leave it out"
+                )
+        return values
 
     def _read(self, field: Field, raw: msgspec.Raw) -> Any:
         where = f"{self._schema.name}.{field.name}"
         failed = ""
         try:
-            return msgspec.json.decode(raw, type=self._annotation(field), strict=False)
+            return msgspec.json.decode(raw, type=self._annotation(field))
         except msgspec.ValidationError as error:
             failed = f"{where}: {str(error).partition(' - ')[0].lower()}"
         except (TypeError, msgspec.MsgspecError):
@@ -140,9 +188,12 @@ def _members(obj: Any) -> dict[str, Any]:
             value = getattr(obj, name)
         except Exception:  # noqa: BLE001, S112 - what a partial object raises for what was not fetched
             continue
-        protected = field.secret or field.option(PlacedField) is not None
-        members[name] = HIDDEN if protected and value is not None else value
+        members[name] = HIDDEN if _protected(field) and value is not None else value
     return members
+
+
+def _protected(field: Field) -> bool:
+    return field.secret or field.option(PlacedField) is not None
 
 
 def _written(value: Any) -> Any:

@@ -77,21 +77,18 @@ def put(
     ],
     if_absent: Annotated[bool, typer.Option("--if-absent", help="refuse to replace an item")] = False,
 ) -> None:
-    """Store an item, in place of what is there."""
+    """Store an item, in place of what is there; with --models and a version, change the one that has this version."""
     text = sys.stdin.read() if item == "-" else item
     model = settings.model(table)
     try:
         if model is not None:
-            obj = Typed(settings.db, model).object(text)
-            if if_absent:
-                settings.db.create(obj)
-            else:
-                settings.db.put(obj)
+            Typed(settings.db, model).store(text, if_absent=if_absent)
             return
         raw = settings.table(table)
         wire = item_of(text, raw.keys)
     except NotAnItem as error:
-        raise Stop(Code.REFUSED, f"{error}: nothing was stored") from None
+        hint = "; - in place of the item reads it from the input" if item != "-" and "JSON" in str(error) else ""
+        raise Stop(Code.REFUSED, f"{error}: nothing was stored{hint}") from None
     if not if_absent:
         raw.run(raw.raw.put(encode(wire)))
     elif raw.run(raw.raw.put_absent(encode(wire), raw.shape.partition)) is not None:

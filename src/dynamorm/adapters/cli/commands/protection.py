@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from dynamorm.errors import ConfigError, CredentialsError, EncryptionNotConfigured
 from dynamorm.models.schema.schema import schema_of
 from dynamorm.plugins.audit import Digest, Sealed
 
 from ..command import command
-from ..ends import Code, Stop
+from ..ends import Code, Stop, end_of
 from ..program import Program, database
 from ..settings import Settings, models_of
 from ..transfer import protecting
@@ -53,7 +56,8 @@ def history(
     """Show every record of an item, the oldest first. Protected values stay hidden. Exit code 3 where there is none."""
     found = one_model(model)
     opened = database(settings, db)
-    records = opened.audit.history(found, *Typed(opened, found).key(pk, sk))
+    with _of_program(db):
+        records = opened.audit.history(found, *Typed(opened, found).key(pk, sk))
     if not records:
         raise Stop(Code.NOT_FOUND, f"nothing is recorded of this item of {schema_of(found).name}")
     for record in records:
@@ -88,13 +92,15 @@ def verify(
     found = one_model(model)
     opened = database(settings, db)
     if pk is not None:
-        row = protecting.verified(opened, found, Typed(opened, found).key(pk, sk))
+        with _of_program(db):
+            row = protecting.verified(opened, found, Typed(opened, found).key(pk, sk))
         settings.out.row(**row)
         if not row["ok"]:
             raise Stop(Code.REFUSED, "the records of the item do not hold")
     else:
         wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
-        protecting.verify(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
+        with _of_program(db):
+            protecting.verify(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
     settings.out.note("all records that were looked at hold")
 
 
@@ -109,7 +115,8 @@ def export(
     found = one_model(model)
     opened = database(settings, db)
     try:
-        count = opened.audit.export(path, found)
+        with _of_program(db):
+            count = opened.audit.export(path, found)
     except FileExistsError:
         raise Stop(Code.USAGE, f"{path} is there already: give another path") from None
     settings.out.row(path=str(path), records=count)
@@ -128,9 +135,10 @@ def rotate(
     if not yes:
         raise Stop(Code.USAGE, "give --yes: from now on the ring has another key")
     opened = database(settings, db)
-    for model in models_of(models):
-        opened._session.plan(model)  # noqa: SLF001 - a ring is rotated in the tables of the models that were used
-    report = opened.keys.rotate(ring, tenant=tenant)
+    with _of_program(db):
+        for model in models_of(models):
+            opened._session.plan(model)  # noqa: SLF001 - a ring is rotated in the tables of the models that were used
+        report = opened.keys.rotate(ring, tenant=tenant)
     for table, version in report.versions.items():
         until = report.old_writers_until.isoformat()
         settings.out.row(table=table, version=version, former=report.former.get(table), old_writers_until=until)
@@ -158,7 +166,19 @@ def reencrypt(
     found = one_model(model)
     opened = database(settings, db)
     wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
-    protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience, rate=rate), restart=restart)
+    with _of_program(db):
+        protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience, rate=rate), restart=restart)
+
+
+@contextmanager
+def _of_program(name: str) -> Generator[None, None, None]:
+    """What the program's database was not told is wrong usage of the command, which reaches a DynamoDB all the same."""
+    try:
+        yield
+    except CredentialsError:
+        raise
+    except (ConfigError, EncryptionNotConfigured) as error:
+        raise Stop(Code.USAGE, f"{end_of(error).message}; the database that --db {name[:60]} opens needs it") from error
 
 
 def one_model(name: str) -> type[Any]:

@@ -6,7 +6,7 @@ import keyword
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,6 +14,27 @@ from .. import starter
 from ..command import command
 from ..ends import Code, Stop
 from ..settings import Settings
+
+_NEEDED: Final = frozenset(
+    [
+        "dynamorm",
+        "tests",
+        "conftest",
+        "pytest",
+        "pluggy",
+        "iniconfig",
+        "packaging",
+        "pygments",
+        "pip",
+        "setuptools",
+        "hatchling",
+        "typer",
+        "click",
+        "rich",
+        "msgspec",
+    ]
+)
+"""What the project, its tests and its installation import, whether it is installed here or not."""
 
 
 def add(app: typer.Typer) -> None:
@@ -32,7 +53,7 @@ def init(
         raise Stop(Code.USAGE, "NAME is a name, and no path: go to the folder in which the project shall be")
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name) or name.startswith("_"):
         raise Stop(Code.USAGE, f"{name[:60]!r} is no name of a Python module: letters, digits and _ make one")
-    if name in {*sys.stdlib_module_names, "dynamorm", "tests"}:
+    if name.lower() in {*sys.stdlib_module_names, *_NEEDED}:
         raise Stop(Code.USAGE, f"{name!r} is the name of another module: give the project one of its own")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Stop(Code.USAGE, f"{name!r} is there already, and not empty: give another name")
