@@ -19,7 +19,7 @@ from .life import life_of
 from .models import Payment
 from .problems import Problem
 from .service import Operating, Serving, new_id
-from .vault import card_of
+from .vault import card_of, check_not_expired
 
 router = APIRouter(tags=["payments"])
 ID = re.compile(r"pay_[0-9a-f]{24}")
@@ -36,12 +36,13 @@ async def payment_of(view: AsyncDB, id: str) -> Payment:
 
 @router.post("/payments", status_code=201)
 async def charge(body: NewPayment, asking: Asking, op: Operating, service: Serving) -> JSONResponse:
-    """Charge a card. 402: it was declined; the payment is kept as one that has failed.
+    """Charge a card. 402: it was declined; the payment is kept as one that has failed. 422: it has expired; the acquirer is not asked.
 
     The acquirer reserves the amount in a step: it is asked with the same key after a crash, and reserves once. The money is taken
     behind the commit, by the event: so nothing is ever taken for a payment that is not written down.
     """
     card = await card_of(asking.view, body.card)
+    check_not_expired(card.exp_month, card.exp_year)
     card.cvv = None if body.cvv is None else Secret(body.cvv)  # stored and shown nowhere
     approval = await op.step("authorize", lambda key: service.acquirer.authorize(key, card, body.money))
     status = Status.FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -27,9 +28,17 @@ async def card_of(view: AsyncDB, token: str) -> Card:
     return card
 
 
+def check_not_expired(month: int, year: int) -> None:
+    """Refuse a card whose month is over, by UTC. Raises: Problem."""
+    now = datetime.now(UTC)
+    if (year, month) < (now.year, now.month):
+        raise Problem(422, "card-expired", "the card has expired: exp_month and exp_year are over")
+
+
 @router.post("/cards", status_code=201)
 async def add_card(body: NewCard, asking: Asking, op: Operating) -> JSONResponse:
-    """Put a card into the vault. A number that is there already keeps its token, and takes the new date."""
+    """Put a card into the vault. A number that is there already keeps its token, and takes the new date. 422: it has expired."""
+    check_not_expired(body.exp_month, body.exp_year)
     card = await asking.view.find_by_unique(Card, number=body.number)
     with op.transaction() as tx:
         if card is None:

@@ -1,8 +1,12 @@
 """The life of a payment, from its card to its refund."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+import dynamorm
 from examples.payments.acquirer import DECLINED
+from examples.payments.models import Card, Payment
 from tests.service.kit import PAN, served
 
 
@@ -140,3 +144,31 @@ async def test_a_mistake_is_told_by_its_field(shop, change, field):
     assert answer.status_code == 422
     assert [one["field"] for one in answer.json()["fields"]] == [field]
     assert (await shop.acme.get("/v1/payments")).json()["payments"] == []
+
+
+def month(before=0):
+    """This month of UTC, or the one before."""
+    at = datetime.now(UTC).replace(day=1) - timedelta(days=before)
+    return {"exp_month": at.month, "exp_year": at.year}
+
+
+@served
+async def test_a_card_that_has_expired_is_not_taken(shop):
+    for over in ({"exp_month": 1, "exp_year": 2020}, month(before=1)):
+        answer = await shop.acme.post("/v1/cards", {"number": PAN, **over})
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:payments:card-expired"), answer.text
+    assert (await shop.acme.post("/v1/cards/search", {"number": PAN})).status_code == 404
+    answer = await shop.acme.post("/v1/cards", {"number": PAN, **month()})  # good until its month is over
+    assert answer.status_code == 201
+    assert (await shop.acme.charge(card=answer.json()["token"])).status_code == 201
+
+
+@served
+async def test_a_card_that_has_expired_since_is_not_charged(shop):
+    token = await shop.acme.card()
+    async with dynamorm.actor("time"):
+        await shop.view().update(Card, Card.exp_year.set(2020), token=token)
+    answer = await shop.acme.charge(card=token)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:payments:card-expired"), answer.text
+    assert shop.service.acquirer.asked == 0
+    assert await shop.view().model(Payment).where(Payment.tenant_id == "acme").count() == 0
