@@ -13,6 +13,10 @@ def doubled(item):
     return item
 
 
+def forgetful(item):
+    item["seen"] = True
+
+
 def slow(item):
     time.sleep(0.002)
     return {**item, "slow": True}

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import dynamorm
 from dynamorm.__main__ import main
 
 from .conftest import Payment
@@ -34,6 +35,16 @@ def test_wrong_usage_is_one_line_with_where_to_look(refused):
     assert "requires an argument" in refused(2, "--region")
     assert "No such option" in refused(2, "scan", "t", "--colour")
     assert "see `dynamorm scan --help`" in refused(2, "scan", "t", "--limit", "0")
+
+
+def test_the_version_is_shown(run):
+    assert run("--version") == (0, f"dynamorm {dynamorm.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", ["license", "top", "dashboard", "local"])
+def test_commands_of_their_own_say_which_options_they_do_not_take(refused, name):
+    told = refused(2, "--json", "--endpoint", "http://127.0.0.1:1", name)
+    assert f"{name} takes no --endpoint, --json" in told
 
 
 def test_help_is_asked_for_or_given(run):

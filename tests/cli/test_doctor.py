@@ -193,7 +193,8 @@ def test_a_table_beside_its_models(doctor, refused):
     assert "does not fit Other: its key is tenant, number" in by_step(found)["models"]["text"]
     assert by_step(found)["GetItem"]["ok"], "what else there is to say is said"
     code, found = doctor(allow("*"), options=("bills", "--models", "tests.cli.conftest"))
-    assert "has no model of bills" in by_step(found)["models"]["text"]
+    assert (code, by_step(found)["models"]["ok"]) == (2, False)
+    assert "has no model of bills: it has " in by_step(found)["models"]["text"]
     assert "--key is for a table" in refused(2, "doctor", "--key", "a")
 
 

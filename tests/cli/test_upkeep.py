@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dynamorm import DB, Presets
+from dynamorm.adapters.cli import app
 from dynamorm.features.raw import RawTable
 
 from . import backfills
@@ -36,6 +37,15 @@ def test_a_dry_run_tells_and_changes_nothing(run, source, stored):
     assert (told["items"], told["changed"], told["unchanged"]) == (COUNT, 150, 150)
     assert told["attributes"] == {"double": 150, "note": 150}
     assert stored("source") == before
+
+
+def test_a_function_that_forgets_to_give_its_item_back_is_told_once(run, source, stored):
+    before = stored("source")
+    ran = run("backfill", "source", f"{HERE}:forgetful", "--json")
+    assert (ran.code, json.loads(ran.out)["unchanged"]) == (0, COUNT)
+    assert ran.err.count("`return item` stores it") == 1
+    assert stored("source") == before
+    assert "return item" not in run("backfill", "source", f"{HERE}:nothing").err
 
 
 def in_order(items):
@@ -200,5 +210,5 @@ def test_commands_of_their_own_are_listed_and_reached(run, monkeypatch):
     listed = run("--help").out
     for name in ("local", "top", "dashboard", "license", "backfill", "doctor", "cost"):
         assert f"\n  {name} " in listed
-    assert run("--json", "license").code == 1
+    assert app.main(["license"]) == 1, "as it is reached behind the options of the application"
     assert run("license").code == 1

@@ -79,7 +79,7 @@ def test_frame_after_frame(served, capsys, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(top.time, "sleep", sleep)
-    assert top.main([served.url, "--every", "0.5"]) == 0
+    assert top.main([served.url, "--every", "0.5"]) == 130
     assert frames == [0.5] * 3
     shown = capsys.readouterr().out
     assert "does not answer" in shown  # the database was closed meanwhile, and it goes on asking
@@ -329,4 +329,4 @@ def test_it_serves_until_it_is_stopped(engine, number):
             _, complaints = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert (process.returncode, complaints) == (0, "")
+    assert (process.returncode, complaints) == (130 if number == signal.SIGINT else 0, "")

@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
+
+from dynamorm import __version__
 
 from .command import BEFORE, DEBUG, ENDPOINT, JSON, MODELS, PREFIX, PROFILE, REGION, told
 from .ends import Code, Stop, one_line
@@ -40,11 +42,15 @@ def _root(
     models: MODELS = None,
     json: JSON = False,
     debug: DEBUG = False,
+    version: Annotated[bool, typer.Option("--version", help="show the version", show_default=False)] = False,
 ) -> None:
     """DynamoDB from the command line. Options of where and how may stand in front of a command, or behind it.
 
     Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not found, 4 nothing to reach, 5 stopped half-way and resumable, 130 Ctrl-C.
     """
+    if version:
+        typer.echo(f"dynamorm {__version__}")
+        raise typer.Exit
     ctx.obj = Options(endpoint, region, profile, prefix, models, json, debug)
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from dynamorm import DB
 from dynamorm.errors import AccessDenied, CredentialsError, DynamORMError
+from dynamorm.models.schema.schema import Schema
 
 from .ends import Code, Stop, end_of
 from .permissions import Denial, ask, asked, denial_of, statements
@@ -133,7 +134,7 @@ def _table(settings: Settings, table: Table, name: str, key: str | None) -> Iter
         return
     yield shape
     if settings.options.models is not None:
-        yield _step("models", lambda: _fits(settings, name))
+        yield _models(settings, name)
     live = table.shape
     try:
         leading = None if key is None else key_value(key, live.key_types[live.partition], live.partition)
@@ -174,11 +175,18 @@ def _arn(table: Table) -> str:
     return f"arn:aws:dynamodb:{table.db.config.region}:*:table/{table.name}"
 
 
-def _fits(settings: Settings, name: str) -> str:
-    """Whether the table is as its models want it. Raises: DynamORMError where it is not."""
-    schemas = [one for one in schemas_of(settings.options.models or "") if name in {one.table, one.name}]
+def _models(settings: Settings, name: str) -> Finding:
+    """Whether the table is as its models want it; a module that has none of them is wrong usage."""
+    every = schemas_of(settings.options.models or "")
+    schemas = [one for one in every if name in {one.table, one.name}]
     if not schemas:
-        return f"{settings.options.models} has no model of {name}"
+        there = ", ".join(sorted(f"{one.name} ({one.table})" for one in every))
+        return Finding("models", Code.USAGE, f"{settings.options.models} has no model of {name}: it has {there}")
+    return _step("models", lambda: _fits(settings, schemas))
+
+
+def _fits(settings: Settings, schemas: list[Schema]) -> str:
+    """Whether the table is as its models want it. Raises: DynamORMError where it is not."""
     notes = settings.tables_db.tables.check(*(schema.model for schema in schemas))
     shown = ", ".join(schema.name for schema in schemas)
     return f"the table fits {shown}" + "".join(f"; {note}" for note in notes)

@@ -178,7 +178,7 @@ def _of_program(name: str) -> Generator[None, None, None]:
     except CredentialsError:
         raise
     except (ConfigError, EncryptionNotConfigured) as error:
-        raise Stop(Code.USAGE, f"{end_of(error).message}; the database that --db {name[:60]} opens needs it") from error
+        raise Stop(Code.USAGE, f"{end_of(error).message}; look at what --db {name[:60]} opens") from error
 
 
 def one_model(name: str) -> type[Any]:

@@ -18,6 +18,7 @@ from ..settings import Settings, function_of
 from ..transfer import backfilling
 from ..transfer.executors import checked
 from ..transfer.pace import Pace
+from ..watched import Watched
 from .transfers import ON, WORKERS
 
 TABLE = Annotated[str, typer.Argument(metavar="TABLE", help="the name of a table", show_default=False)]
@@ -56,7 +57,7 @@ def backfill(
     """
     if settings.options.models is not None:
         raise Stop(Code.USAGE, "backfill works on items as they are stored: leave --models out")
-    work = function_of(function)
+    work = Watched(function_of(function), function)
     wanted = backfilling.Backfill(table, function, segments, dry_run, checkpoint, checked(on, workers))
     backfilling.backfill(settings, wanted, work, pace=Pace(patience=patience, rate=rate), restart=restart)
 
