@@ -22,6 +22,10 @@ def slow(item):
     return {**item, "slow": True}
 
 
+def leaving(item):
+    raise SystemExit(0)
+
+
 def once(item):
     return None if "times" in item else {**item, "times": 1}
 

@@ -15,6 +15,8 @@ from dynamorm.adapters.cli.formats import csvs, ion, jsonl, parquet
 from dynamorm.adapters.cli.formats.columns import merge, number_type, see
 from dynamorm.adapters.cli.plain import NotAnItem, item_of, text_of
 from dynamorm.adapters.cli.transfer.importing import same
+from dynamorm.adapters.cli.transfer.parts import Style
+from dynamorm.codec.strict import raw_page
 
 NAMES = st.sampled_from(["a", "b", "a:S", "a:N", "$SS", "x,y", 'q"', "é", "=f", "long name"])
 TEXTS = st.one_of(
@@ -214,6 +216,27 @@ def test_what_does_not_fit_a_csv_is_told_without_its_value(tmp_path):
     told, item = read(csvs.Records, path, None, {})
     assert isinstance(told, NotAnItem)
     assert item["tags"] == {"L": [{"N": "1"}]}
+
+
+def test_a_value_in_two_columns_of_one_attribute_is_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("id,a:S,a:N\nk1,x,\nk2,,1\nk3,x,1\n")
+    first, second, third = read(csvs.Records, path, None, {})
+    assert (first["a"], second["a"]) == ({"S": "x"}, {"N": "1"})
+    assert "'a' has values in two columns" in str(third)
+
+
+def test_items_that_come_on_several_lines_are_written_on_one():
+    raw = b'{\n  "id": {\n    "S": "a b"\n  }\n}'
+    page = raw_page(b'{"Items":[' + raw + b'],"Count":1,"ScannedCount":1}')
+    assert Style("dynamodb-json").lines(page) == b'{"Item":{"id":{"S":"a b"}}}\n'
+    assert Style("csv").lines(page) == b'{"id":{"S":"a b"}}\n'
+
+
+@pytest.mark.parametrize("length", [16_383, 16_384, 390_000])
+def test_ion_of_a_long_text(length):
+    item = {"id": {"S": "x" * length}}
+    assert ion.item_of(ion.line_of(item)) == item
 
 
 @pytest.mark.timeout(30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from dynamorm import DB, Attr, Model, Presets, partition_key, sort_key
 from dynamorm.adapters.cli.settings import Table
+from dynamorm.adapters.cli.transfer import exporting
 from dynamorm.engine.shared import SharedEngine
 from dynamorm.features.raw import RawTable
 
@@ -305,6 +307,72 @@ def test_an_export_tells_when_its_first_run_began(process, run, source, tmp_path
     began, ended = (datetime.fromisoformat(summary[name]) for name in ("startTime", "endTime"))
     assert before - timedelta(milliseconds=1) <= began < stopped <= ended + timedelta(milliseconds=1)
     assert summary["exportTime"] == summary["startTime"]
+
+
+def test_two_runs_never_share_a_checkpoint(process, run, refused, source, stored, tmp_path):
+    fill(source, 2000, size=60)
+    child = process("export", "source", "items.jsonl", "--segments", 2, "--rate", 300)
+    place = tmp_path / "items.jsonl.parts/checkpoint.jsonl"
+    wait_for(lambda: place.exists() and place.stat().st_size > 0, child)
+    told = refused(2, "export", "source", "items.jsonl", "--segments", 2)
+    assert "in use" in told
+    assert "in use" in refused(2, "export", "source", "items.jsonl", "--segments", 2, "--restart")
+    child.kill()
+    child.wait(60)
+    assert run("export", "source", "items.jsonl", "--segments", 2).code == 0
+    assert len(Path("items.jsonl").read_text().splitlines()) == 2000
+    place = tmp_path / f".items.jsonl.import-{source.config.table_prefix}target.checkpoint"
+    child = process("import", "target", "items.jsonl", "--yes", "--rate", 300)
+    wait_for(lambda: place.exists() and place.stat().st_size > 0, child)
+    assert "in use" in refused(2, "import", "target", "items.jsonl", "--yes")
+    child.kill()
+    child.wait(60)
+    assert run("import", "target", "items.jsonl", "--yes").code == 0
+    assert stored("target") == stored("source")
+
+
+def test_a_folder_of_somebody_else_is_left_alone(refused, source, tmp_path):
+    folder = tmp_path / "items.jsonl.parts"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    for more in ((), ("--restart",)):
+        assert "is of no export" in refused(2, "export", "source", "items.jsonl", *more)
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+def test_what_an_export_left_behind_its_end_makes_no_old_file(run, source, tmp_path, monkeypatch):
+    """The command was killed after the file had got its name, and before its parts were gone."""
+    with monkeypatch.context() as patched:
+        patched.setattr(exporting.shutil, "rmtree", lambda *_, **__: None)
+        assert run("export", "source", "items.jsonl").code == 0
+    assert (tmp_path / "items.jsonl.parts").is_dir()
+    Path("items.jsonl").unlink()
+    Path("items.jsonl.manifest.json").unlink(missing_ok=True)
+    fill(source, COUNT + 1)
+    ran = run("export", "source", "items.jsonl", "--json")
+    assert (ran.code, json.loads(ran.out)["items"]) == (0, COUNT + 1)
+    assert not (tmp_path / "items.jsonl.parts").exists()
+
+
+def test_work_goes_on_where_nobody_reads_what_is_told_beside_it(process, run, source, stored):
+    fill(source, 4000, size=2)
+    run("export", "source", "items.jsonl")
+    reading, writing = os.pipe()
+    child = process("import", "target", "items.jsonl", "--yes", "--rate", 600, stderr=writing)
+    os.close(writing)
+    os.close(reading)
+    assert child.wait(60) == 0
+    assert stored("target") == stored("source")
+    reading, writing = os.pipe()
+    os.close(reading)
+    child = process("get", "nowhere", "x", stderr=writing)
+    os.close(writing)
+    assert child.wait(60) == 3
+
+
+def test_a_pipe_is_no_file_of_csv(refused, source, tmp_path):
+    os.mkfifo(tmp_path / "items.csv")
+    assert "save it first" in refused(2, "import", "target", "items.csv", "--yes")
 
 
 def test_a_run_with_other_arguments_is_refused(process, run, refused, source, tmp_path):

@@ -132,6 +132,7 @@ ROOT = str(Path(__file__).resolve().parents[2])
         (2, "nowhere:f", "no module 'nowhere'"),
         (1, f"{HERE}:moved", "'number', which is in the key"),
         (5, f"{HERE}:failing", "raised KeyError: mend it"),
+        (5, f"{HERE}:leaving", "raised SystemExit: mend it"),
         (2, f"{HERE}:wrong", "gave a list"),
         (5, f"{HERE}:unstorable", "'bad' must be"),
     ],

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return told(Stop(Code.INTERRUPTED, "interrupted"))
     except BrokenPipeError:
-        leave_pipe()
+        leave_pipe(sys.stdout)
         return Code.DONE
     except Exception as error:  # noqa: BLE001 - those of typer; any other is raised again
         return _refused(error)

@@ -87,7 +87,7 @@ def ended(options: Options, work: Callable[[Settings], Any]) -> Code:
         finally:
             settings.close()
     except BrokenPipeError:
-        leave_pipe()
+        leave_pipe(sys.stdout)
         return Code.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each is told on one line
         if options.debug:

@@ -80,7 +80,19 @@ def shown(value: Any) -> str:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write to a stream whatever its encoding is. Raises: BrokenPipeError, where nobody reads any more."""
+    """Write to a stream whatever its encoding is. Raises: BrokenPipeError, where nobody reads the output any more.
+
+    What is told beside the output, on stderr, is told to nobody then, and the work goes on.
+    """
+    try:
+        _write(stream, text)
+    except BrokenPipeError:
+        if stream is not sys.stderr:
+            raise
+        leave_pipe(stream)
+
+
+def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
     except UnicodeEncodeError:
@@ -89,11 +101,11 @@ def write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def leave_pipe() -> None:
+def leave_pipe(stream: TextIO) -> None:
     """After a closed pipe: let nothing be written to it when the process ends."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
     except (OSError, ValueError):  # it is no file
         return
 

@@ -114,6 +114,8 @@ def _item(record: str, columns: list[Column], *, safe: bool) -> dict[str, Wire]:
     for column, (quoted, text) in zip(columns, cells, strict=True):
         if not quoted and not text:
             continue
+        if column.name in item:
+            raise NotAnItem(f"the attribute {column.name[:60]!r} has values in two columns")
         if not quoted and text == NULL:
             item[column.name] = {"NULL": True}
             continue

@@ -19,6 +19,8 @@ from ..plain import NotAnItem, Wire
 _text: Final = msgspec.json.Encoder().encode
 _SETS: Final = ("SS", "NS", "BS")
 _EXACT: Final = Context(prec=100)
+_LEAST_BUFFER: Final = 1 << 14
+"""Bytes of one text that the library of Ion takes where it is told nothing: less than DynamoDB stores."""
 
 
 def line_of(item: dict[str, Wire]) -> bytes:
@@ -69,7 +71,7 @@ def reader() -> Callable[..., Any]:
 def item_of(line: bytes) -> dict[str, Wire] | NotAnItem:
     """The item of a line."""
     try:
-        found = reader()(line, single_value=True)
+        found = reader()(line, single_value=True, text_buffer_size_limit=max(_LEAST_BUFFER, len(line)))
     except Stop:
         raise
     except Exception:  # noqa: BLE001 - the library raises many kinds

@@ -130,7 +130,7 @@ class _Backfilling(Pages):
         values = {name: from_wire(wire) for name, wire in item.items()}
         try:
             found = self._function(values)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Stop(
                 Code.RESUMABLE,
                 f"{self._wanted.function} raised {type(error).__name__}: mend it, and run the command again",

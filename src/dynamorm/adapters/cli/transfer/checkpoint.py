@@ -1,24 +1,28 @@
 """The file that tells how far a long command came: JSON lines, each one on the disk before it counts.
 
 The first line says what was asked for: the same command goes on, another one is refused. A last line that is only half there is
-left out: its writer was killed.
+left out: its writer was killed. While a command runs it has the file to itself, and the same one beside it is refused.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from ..ends import Code, Stop
 from .pace import resumable
+
+if sys.platform != "win32":  # which has no such locks
+    import fcntl
 
 _FORMAT: Final = 1
 _BEGIN: Final = b'{"dynamorm":'
@@ -38,8 +42,13 @@ class Checkpoint:
         self.lines: list[dict[str, Any]] = []
         self.knows: bool = False
         self.found: bool = path.exists()
-        whole = self._read() if self.found else 0
-        self._file = path.open("r+b" if self.found else "xb")
+        self._file: BinaryIO = path.open("r+b" if self.found else "x+b")
+        try:
+            _lock(self._file, path)
+            whole = self._read() if self.found else 0
+        except BaseException:
+            self._file.close()
+            raise
         self._file.truncate(whole)
         self._file.seek(whole)
         if not whole:
@@ -100,6 +109,28 @@ def _check_own(path: Path) -> None:
             raise Stop(Code.USAGE, f"{path} is there already, and is no checkpoint: give another --checkpoint")
 
 
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Have a checkpoint for this process alone. Raises: Stop where another one has it, or has just ended with it."""
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Stop(Code.USAGE, f"{path} is in use: the same command runs already, wait for its end") from None
+    if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+        raise Stop(Code.USAGE, f"{path} was in use until now: give the command again")
+
+
+def discard(path: Path) -> None:
+    """Remove the checkpoint of a command that is to begin anew. Raises: Stop for what is none, and while one runs."""
+    if not path.exists():
+        return
+    _check_own(path)
+    with path.open("r+b") as file:
+        _lock(file, path)
+        path.unlink()
+
+
 @contextmanager
 def going_on(path: Path, asked: dict[str, Any], *, restart: bool) -> Generator[Checkpoint, None, None]:
     """The checkpoint of a command, which goes on where it stopped before, unless it is to ``restart``.
@@ -107,8 +138,7 @@ def going_on(path: Path, asked: dict[str, Any], *, restart: bool) -> Generator[C
     At the end it is removed; where the command stops half-way, it stays, unless nothing was done.
     """
     if restart:
-        _check_own(path)
-        path.unlink(missing_ok=True)
+        discard(path)
     checkpoint = Checkpoint(path, asked)
     try:
         with resumable("the same command goes on"):

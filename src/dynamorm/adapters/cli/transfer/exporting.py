@@ -17,12 +17,16 @@ from ..formats import csvs, ion, jsonl, parquet, s3
 from ..formats.columns import merge
 from ..formats.manifest import Facts, write_manifest
 from ..settings import Settings, Spent, Table
-from .checkpoint import Checkpoint, put_in_place, sync_folder
+from .checkpoint import Checkpoint, discard, put_in_place, sync_folder
 from .executors import Workers, do
 from .pace import Ended, Pace, resumable
 from .parts import FOLDERS, Part, Style, blocks_of, items_of
 from .progress import Progress
 
+_CHECKPOINT: Final = "checkpoint.jsonl"
+_WHOLE: Final = "whole"
+_NAMED: Final = "named"
+"""Stands in the folder of the parts from just before the file of them gets its name."""
 FORMATS: Final = ("jsonl", "csv", "parquet", "dynamodb-json", "ion")
 SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
@@ -54,15 +58,16 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
     table = settings.table(wanted.table)
     progress.total = table.shape.item_count or None
     folder = wanted.path.absolute().with_name(f"{wanted.path.name}.parts")
-    if restart and folder.exists():
-        shutil.rmtree(folder)
+    _check_own(folder)
+    if restart or _is_over(folder):
+        discard(folder / _CHECKPOINT)
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
     (folder / s3.DATA).mkdir(exist_ok=True)
-    checkpoint = Checkpoint(folder / "checkpoint.jsonl", _asked(table, wanted))
+    checkpoint = Checkpoint(folder / _CHECKPOINT, _asked(table, wanted))
     try:
         with resumable("the same command goes on"):
-            _scan(table, wanted, folder / s3.DATA, checkpoint, pace, progress)
-            lines = _lines(checkpoint.path, _asked(table, wanted))
+            lines = _scan(table, wanted, folder / s3.DATA, checkpoint, pace, progress)
             facts = _facts(table, wanted, lines, checkpoint.began)
             _finish(wanted, folder, lines, facts)
     finally:
@@ -134,8 +139,24 @@ class _Place(NamedTuple):
         return _Place(self.segment, self.number + 1, key)
 
 
-def _scan(table: Table, wanted: Export, folder: Path, checkpoint: Checkpoint, pace: Pace, progress: Progress) -> None:
-    """Scan what no earlier run has scanned."""
+def _check_own(folder: Path) -> None:
+    """Refuse a folder that no export has begun. Raises: Stop."""
+    if not folder.exists() or (folder / _CHECKPOINT).exists():
+        return
+    if not folder.is_dir() or any(path.name != s3.DATA or any(path.iterdir()) for path in folder.iterdir()):
+        raise Stop(Code.USAGE, f"{folder} is there already, and is of no export: remove it, or give another path")
+
+
+def _is_over(folder: Path) -> bool:
+    """Whether the file of an export has got its name, and this is what was left when the command was killed behind that."""
+    return (folder / _NAMED).exists() and not (folder / _WHOLE).exists()
+
+
+def _scan(
+    table: Table, wanted: Export, folder: Path, checkpoint: Checkpoint, pace: Pace, progress: Progress
+) -> list[dict[str, Any]]:
+    """Scan what no earlier run has scanned. Returns the lines of all parts, in the order of segments and parts."""
+    added: list[dict[str, Any]] = []
     last: dict[int, dict[str, Any]] = {}
     parts: dict[int, int] = {}
     for line in checkpoint.lines:
@@ -151,17 +172,16 @@ def _scan(table: Table, wanted: Export, folder: Path, checkpoint: Checkpoint, pa
     def took(_: _Place, line: dict[str, Any]) -> None:
         progress.read(line.pop("units"))
         key = line.pop("key")
-        checkpoint.add({**line, "key": None if key is None else Raw(key)})
+        added.append({**line, "key": None if key is None else Raw(key)})
+        checkpoint.add(added[-1])
         progress.done(line["items"])
 
     do(_Slice(table, wanted, folder, pace), left, wanted.workers, pace, took=took, usual=wanted.segments)
-
-
-def _lines(path: Path, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of all parts, in the order of segments and parts."""
-    found = Checkpoint(path, asked)
-    found.close()
-    return sorted(found.lines, key=lambda line: line["part"])
+    lines = sorted([*checkpoint.lines, *added], key=lambda line: line["part"])
+    ended = [line["segment"] for line in lines if line["key"] is None]
+    if sorted(ended) != list(range(wanted.segments)):
+        raise Stop(Code.REFUSED, f"{checkpoint.path} does not hold every segment once: give --restart to begin anew")
+    return lines
 
 
 def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]], began: str) -> Facts:
@@ -194,9 +214,9 @@ def _finish(wanted: Export, folder: Path, lines: list[dict[str, Any]], facts: Fa
         s3.finish(folder, [(line["part"], line["items"]) for line in lines], facts)
         sync_folder(folder)
         put_in_place(folder, wanted.path)
-        (wanted.path / "checkpoint.jsonl").unlink()
+        (wanted.path / _CHECKPOINT).unlink()
         return
-    made = folder / "whole"
+    made = folder / _WHOLE
     if wanted.format == "jsonl":
         manifest = jsonl.finish(made, blocks_of(data, lines), facts)
     elif wanted.format == "csv":
@@ -205,6 +225,8 @@ def _finish(wanted: Export, folder: Path, lines: list[dict[str, Any]], facts: Fa
         manifest = parquet.finish(made, items_of(data, lines), facts)
     manifest.keys = facts["keys"]
     write_manifest(wanted.path, manifest)
+    (folder / _NAMED).touch()
+    sync_folder(folder)
     put_in_place(made, wanted.path)
 
 

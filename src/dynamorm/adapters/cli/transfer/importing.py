@@ -97,6 +97,8 @@ def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) ->
         raise Stop(
             Code.USAGE, f"{wanted.path} is {'a folder' if wanted.path.is_dir() else 'no folder'}: give another --format"
         )
+    if wanted.format not in {*FOLDERS, "jsonl"} and not wanted.path.is_file():
+        raise Stop(Code.USAGE, f"{wanted.path} is no file, and {wanted.format} is read more than once: save it first")
     progress = Progress(settings.out, f"import into {wanted.table}", settings.db.config.region)
     table = settings.table(wanted.table)
     source, progress.total, unique = _source(wanted, table)

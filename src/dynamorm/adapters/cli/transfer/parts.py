@@ -45,8 +45,13 @@ class Style:
         if self.name == "ion":
             return b"".join([ion.line_of(item) for item in page.items])
         if self.packed:
-            return b"".join([b'{"Item":' + raw + b"}\n" for raw in page.raws])
-        return b"".join([raw + b"\n" for raw in page.raws])
+            return b"".join([b'{"Item":' + _on_one_line(raw) + b"}\n" for raw in page.raws])
+        return b"".join([_on_one_line(raw) + b"\n" for raw in page.raws])
+
+
+def _on_one_line(raw: bytes) -> bytes:
+    """The JSON of an item; emulators and proxies may send it with line ends between."""
+    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
 
 
 class _Counted:
