@@ -31,7 +31,7 @@ NO_JAVA := not local and not soak
 UNIT    := $(NO_JAVA) and not engine and not typing and not bench and not once
 
 # Where the tests are that run type checkers: collecting the others would take longer than running these.
-TYPED   := tests/test_typing.py tests/expressions/test_expression_typing.py
+TYPED   := tests/test_typing.py tests/expressions/test_expression_typing.py tests/cli/test_init.py
 
 .PHONY: help
 help:  ## show this list

@@ -100,6 +100,17 @@ def test_an_emulator_shows_the_page_what_the_command_has_made(run, tmp_path, eng
     with served(tmp_path / "shop", "0", DYNAMODB_ENDPOINT=engine.endpoint, DYNAMORM_TABLE_PREFIX=prefix, **keys) as url:
         assert "You bought one: Tea." in opened(url, b"buy=tea")
     assert '"stock":4' in run("get", "products", "tea").out
+    code = "from shop.database import opened\nwith opened() as db: print(db.config.credentials.key_id)"
+    more = {"DYNAMODB_ENDPOINT": engine.endpoint, **keys}
+    asked = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "shop",
+        env=environ() | more,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.strip() == keys.get("AWS_ACCESS_KEY_ID", "local")
 
 
 @contextmanager
