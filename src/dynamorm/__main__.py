@@ -3,6 +3,7 @@
 ``top``, ``dashboard``, ``license`` and ``local`` need no more than what they use themselves; everything else needs the extra ``cli``.
 """
 
+import signal
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -37,5 +38,12 @@ def _run(arguments: list[str] | None) -> int:
     return code
 
 
+def run() -> int:
+    """Run the command line of this process. Once it has ended, Ctrl-C no longer changes how: the exit code is told."""
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run())

@@ -17,7 +17,7 @@ from .test_transfers import Source, Target, fill, wait_for
 pytestmark = pytest.mark.engine
 
 ROOT = str(Path(__file__).resolve().parents[2])
-COUNT, CARDS = 1_600, 240
+COUNT, CARDS = 1_600, 600
 DB = ("--db", "tests.cli.vault:open_db")
 RATE = ("--rate", 300)
 SLOW = ("--rate", 100)

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
         @property
         def administered(self) -> Callable[..., Any]: ...
 
+    class _Statement(Protocol):
+        @property
+        def statement(self) -> Callable[..., Any]: ...
+
     class _Finish(Protocol):
         @property
         def finish(self) -> Callable[..., Any]: ...
@@ -154,6 +158,7 @@ if TYPE_CHECKING:
         | _ScopeOf
         | _CredentialsOf
         | _Administered
+        | _Statement
         | _Finish
         | _Field
         | _Model

@@ -92,8 +92,3 @@ def _instead(given: Any) -> str:
     own = [one.opts[0] for one in given.params if one.param_type_name == "option" and not one.name.startswith(BEFORE)]
     has = f": there is {', '.join(own)}" if own else ""
     return f"{has}; a key or value that begins with - stands behind a --, which ends the options"
-
-
-def run() -> None:
-    """Run the command line of the process, and end it."""
-    sys.exit(main(sys.argv[1:]))
