@@ -93,9 +93,10 @@ IN_PROCESS = pytest.mark.skipif(ENGINE != "memory", reason="of the engine inside
 @pytest.mark.once
 @IN_PROCESS
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [SEED + 1, SEED + 2, SEED + 3])
-def test_fifty_thousand_expressions_mean_what_they_say_inside_the_process(engine, seed):
-    check(compare(engine, 17_000, seed), 17_000)
+@pytest.mark.parametrize("seed", [SEED + 1, SEED + 2])
+def test_thirty_thousand_expressions_mean_what_they_say_inside_the_process(engine, seed):
+    """With the 20,000 that DynamoDB Local is asked, the gate has 50,000."""
+    check(compare(engine, 15_000, seed), 15_000)
 
 
 @pytest.mark.soak
