@@ -288,7 +288,7 @@ def test_a_table_is_known_by_its_account_and_its_id_and_not_by_its_endpoint(sour
     assert Table(source, "target").place == target.place != Table(source, "source").place
     other_name = engine.endpoint.replace("127.0.0.1", "localhost")
     with DB(Presets.local_development(endpoint=other_name, table_prefix=source.config.table_prefix)) as db:
-        assert Table(db, "target").place == target.place
+        assert (Table(db, "target").place == target.place) == (target.shape.id is not None)  # DynamoDB Local gives none
     source.tables.delete(Target)
     source.tables.ensure(Target)
     assert Table(source, "target").place != target.place

@@ -145,10 +145,11 @@ class Table:
     def place(self) -> list[str]:
         """What tells this table from every other one: of another account, Region or server, and one made anew by its name.
 
-        Account and Region stand in the ARN; a server that gives its tables no ids is told by its endpoint.
+        Account and Region stand in the ARN. Of a server that gives its tables no ids (DynamoDB Local), its endpoint and the time at
+        which the table was made tell it.
         """
         shape = self.shape
-        return [self.name, shape.arn or "", shape.id or str(self.db.config.endpoint)]
+        return [self.name, shape.arn or "", shape.id or f"{self.db.config.endpoint} {shape.created}"]
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ class IndexDescription(Struct, frozen=True, kw_only=True):
 class TableDescription(Struct, frozen=True, kw_only=True):
     """A live table. ``item_count`` and ``size_bytes`` are DynamoDB's own, up to six hours old.
 
-    ``id`` is DynamoDB's own name for it: a table that is deleted and made anew has another one.
+    ``id`` is DynamoDB's own name for it: a table that is deleted and made anew has another one. ``created`` is when it was made, in
+    seconds since 1970 (UTC).
 
     ``throughput`` is that of a provisioned table. ``encryption`` is ``"AWS_OWNED"``, ``"AWS_MANAGED"`` or the ARN of the
     key. ``replicas`` are the other Regions of a global table, and ``multi_region_consistency`` how they follow (``"EVENTUAL"``, ``"STRONG"``; None where the service does not say). ``ttl`` is the attribute that expires items, ``""`` when expiry is off. ``ttl``, ``point_in_time_recovery`` and
@@ -53,6 +54,7 @@ class TableDescription(Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     arn: str | None = None
     id: str | None = None
+    created: float | None = None
     throughput: Throughput | None = None
     max_throughput: Throughput | None = None
     warm_throughput: Throughput | None = None
@@ -116,6 +118,7 @@ def _table(table: dict[str, Any]) -> TableDescription:
         size_bytes=table.get("TableSizeBytes", 0),
         arn=table.get("TableArn"),
         id=table.get("TableId"),
+        created=table.get("CreationDateTime"),
         stream=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         stream_arn=table.get("LatestStreamArn"),
         replicas=_replicas(table),
