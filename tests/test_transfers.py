@@ -36,6 +36,7 @@ def check(found, count, kills=0):
             assert trip[way]["kills"] == kills, trip
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", FORMATS)
 def test_flights_of_a_day(name):
     check(figures("--days", 1, "--formats", name, "--no-boto3"), 842)
