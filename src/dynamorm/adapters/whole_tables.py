@@ -200,4 +200,4 @@ def verify(
 def _whole(settings: Settings, model: type[Any], db: str, segments: int, workers: Workers) -> protecting.Whole:
     schema = schema_of(model)
     opened = database(settings, db)
-    return protecting.Whole(Program(db, opened), model, f"{model.__module__}:{schema.name}", db, segments, workers)
+    return protecting.Whole(Program(db, opened), model, f"{model.__module__}:{schema.name}", segments, workers)

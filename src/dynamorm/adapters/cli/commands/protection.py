@@ -98,7 +98,7 @@ def verify(
         if not row["ok"]:
             raise Stop(Code.REFUSED, "the records of the item do not hold")
     else:
-        wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
+        wanted = protecting.Whole(Program(db, opened), found, model, segments, checked(on, workers), checkpoint)
         with _of_program(db):
             protecting.verify(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
     settings.out.note("all records that were looked at hold")
@@ -165,7 +165,7 @@ def reencrypt(
         raise Stop(Code.USAGE, "give --yes: items are written anew")
     found = one_model(model)
     opened = database(settings, db)
-    wanted = protecting.Whole(Program(db, opened), found, model, db, segments, checked(on, workers), checkpoint)
+    wanted = protecting.Whole(Program(db, opened), found, model, segments, checked(on, workers), checkpoint)
     with _of_program(db):
         protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience, rate=rate), restart=restart)
 

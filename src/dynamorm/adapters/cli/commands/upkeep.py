@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,7 +18,7 @@ from ..transfer import backfilling
 from ..transfer.executors import checked
 from ..transfer.pace import Pace
 from ..watched import Watched
-from .transfers import ON, WORKERS
+from .transfers import CHECKPOINT, ON, PATIENCE, RATE, RESTART, SEGMENTS, WORKERS
 
 TABLE = Annotated[str, typer.Argument(metavar="TABLE", help="the name of a table", show_default=False)]
 _GIGABYTE: Final = Decimal(2**30)
@@ -42,13 +41,13 @@ def backfill(
     table: TABLE,
     function: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION", help="of an item, gives the item or None")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="tell what would be changed, and change nothing")] = False,
-    segments: Annotated[int, typer.Option("--segments", min=1, max=1_000, help="parts that are read side by side")] = 4,
+    segments: SEGMENTS = 4,
     on: ON = "threads",
     workers: WORKERS = None,
-    rate: Annotated[int | None, typer.Option("--rate", min=1, help="at most so many items per second")] = None,
-    patience: Annotated[float, typer.Option("--patience", min=0, help="seconds to go on asking a busy service")] = 60.0,
-    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", help="the file that tells how far it came")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="begin anew, and forget an earlier run")] = False,
+    rate: RATE = None,
+    patience: PATIENCE = 60.0,
+    checkpoint: CHECKPOINT = None,
+    restart: RESTART = False,
 ) -> None:
     """Let a function change all items of a table, each on condition that nobody has changed it meanwhile.
 

@@ -34,7 +34,6 @@ class Whole(Struct, frozen=True):
     program: Program
     model: type[Any]
     model_name: str
-    db_name: str
     segments: int
     workers: Workers = Workers()
     checkpoint: Path | None = None
