@@ -64,8 +64,9 @@ def _history(engine: Any, folder: pathlib.Path, figure: Callable[[str], None], *
     wrong = [*verdict.lost, *verdict.doubled, *verdict.misreported, *verdict.inconsistent]
     assert verdict.ok, "\n".join([str(verdict), *wrong[:40]])
     assert verdict.counts["ended"] >= operations * 0.7
-    # Of a short run, a single one is more than a tenth of a percent, and a busy machine makes one or two.
-    assert verdict.counts["UNKNOWN"] <= max(2, verdict.counts["ended"] // 1_000), str(verdict)
+    # A tenth of a percent is what the long run promises. Where so much is awaited by chance, a short run of 1,500 has more
+    # than seven one time in 6,000; with the former bound of two it failed one time in five.
+    assert verdict.counts["UNKNOWN"] <= max(7, verdict.counts["ended"] // 1_000), str(verdict)
     assert supervisor.killed > 0
     assert verdict.counts["cancelled"] > 0
 
