@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from tests.jepsen.record import NOT_APPLIED, OK, REFUSED, UNKNOWN
@@ -136,7 +137,7 @@ class _Judge:
 
         for values in self._order.values():
             writers = [self._writer.get(value) for value in values]
-            for before, after in zip(writers, writers[1:], strict=False):
+            for before, after in pairwise(writers):
                 depends(before, after, "ww")
         for txn in self._readers:
             for key, values in txn.reads.items():
