@@ -128,6 +128,14 @@ soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose (the
 bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3 and the peers (half an hour)
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
+# Hours, all in all. MUTATION_ARGS="--sample 200 --seed 1" takes a share; a run that was stopped goes on where it was.
+MUTATION_ARGS ?=
+
+.PHONY: mutation
+mutation: $(VENV)/.installed-dev  ## mutants of the safety modules meet the tests, and docs/mutation.md is written (hours; MUTATION_ARGS)
+	nice -n 10 $(PY) -m scripts.mutation run $(MUTATION_ARGS)
+	$(PY) -m scripts.mutation page $(MUTATION_ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.installed-docs  ## the documentation, in build/docs/html; a warning is an error
 	nice $(PY) -m scripts.docs

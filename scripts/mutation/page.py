@@ -1,0 +1,103 @@
+"""docs/mutation.md, made of what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from .areas import AREAS, ROOT
+from .ledger import Ledger, Result, reasons
+from .left_alone import RULES
+from .mutants import Mutant, mutants_of
+
+PAGE = ROOT / "docs" / "mutation.md"
+_HEAD = """# Mutation testing
+
+A mutant is the library with one small fault: a comparison that is turned round, a call that is left out, a constant that is
+another one. A test should fail because of it. Where none does, a rule is not tested, or the changed place says nothing.
+`make mutation` tries the modules on which money, tenants and secrets depend, and writes this page.
+"""
+_FOOT = """## How it is done
+
+`scripts/mutation` collects the tests once. One run with coverage notes which tests run which line. Then each mutant is put
+into the living functions of a forked process, and meets the tests that run its line: those first that have found most, then
+by turns one of each file. It is **killed** by a test that fails twice, and **timed out** when a test takes eight times as long
+as without it, and eight seconds more. A mutant of what is computed at import (constants, class bodies, defaults) meets the
+tests in a new interpreter. Tests that do not pass while they are watched, and those that need minutes, are not asked. For one
+mutant tests of {seconds} seconds at most are asked.
+
+`make mutation MUTATION_ARGS="--sample 200 --seed 1"` draws a share of each area; `--minutes` ends a run, and the same command goes on
+from there. Results are kept in `.cache/mutation`, as long as the text of the module stays the same.
+
+What mutants there are: a comparison negated, and `<` and `<=` exchanged; `and` and `or` exchanged; a condition negated, and `not` removed;
+arithmetic; constants and defaults; a result that is `None`; two arguments exchanged; `break` and `continue` exchanged; a
+call, a `raise`, or an assignment to a member removed.
+
+Not made, since no behaviour depends on them:
+
+| rule | what | places |
+|---|---|---:|
+"""
+
+
+def write(sample: int, seed: int, seconds: float, mutants: dict[str, Sequence[Mutant]]) -> None:
+    """Write the page from what is kept."""
+    rows, survivors, left = [], [], Counter[str]()
+    total, every = Counter[str](), 0
+    for name, area in AREAS.items():
+        known = Ledger(name).results
+        found = [(one, known[one.key]) for one in mutants[name] if one.key in known]
+        made = sum(len(mutants_of(module)[0]) for module in area.files())
+        for module in area.files():
+            left += mutants_of(module)[1]
+        counts = Counter(result.became for _, result in found)
+        rows.append(_row(f"{area.title}: {area.why}", made, counts))
+        total += counts
+        every += made
+        survivors += [(mutant, result) for mutant, result in found if result.became == "survived"]
+    drawn = (
+        f"Of each area {sample} mutants were drawn (seed {seed}), or all where it has fewer."
+        if sample
+        else "All were tried."
+    )
+    text = [
+        _HEAD,
+        drawn + "\n",
+        "| area | mutants | tried | killed | timed out | survived | score |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        _row("**all**", every, total),
+        "",
+        "The modules of each area:\n",
+        *(f"- **{area.title}**: {', '.join(f'`{one}`' for one in area.files())}" for area in AREAS.values()),
+        "",
+        "## Survivors\n",
+        *_survivors(survivors),
+        "",
+        _FOOT.format(seconds=round(seconds))
+        + "\n".join(f"| {rule} | {words} | {left[rule]} |" for rule, words in RULES.items()),
+        "",
+    ]
+    PAGE.write_text("\n".join(text), "utf-8")
+
+
+def _row(title: str, made: int, counts: Counter[str]) -> str:
+    tried = sum(counts.values())
+    score = f"{(tried - counts['survived']) / tried:.1%}" if tried else ""
+    return (
+        f"| {title} | {made} | {tried} | {counts['killed']} | {counts['timed out']} | {counts['survived']} | {score} |"
+    )
+
+
+def _survivors(survivors: Sequence[tuple[Mutant, Result]]) -> list[str]:
+    known, lines = reasons(), ["| line | change | why it may |", "|---|---|---|"]
+    for mutant, _ in sorted(survivors, key=lambda one: (one[0].module, one[0].line)):
+        change = f"{_code(mutant.before)} → {_code(mutant.after)}"
+        lines.append(
+            f"| `{mutant.module}:{mutant.line}` {mutant.function} | {change} | {known.get(mutant.key, 'not looked at yet')} |"
+        )
+    return lines
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
