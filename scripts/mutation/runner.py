@@ -276,5 +276,7 @@ def environment() -> None:
     os.environ["DYNAMORM_TEST_RERUNS"] = "0"
     os.environ["PYTHONDONTWRITEBYTECODE"] = ""
     os.chdir(ROOT)
-    sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+    paths = [str(ROOT / "src"), str(ROOT)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # for the programs that tests start
+    sys.path[:0] = paths
     Path(ROOT / ".cache").mkdir(exist_ok=True)
