@@ -98,7 +98,7 @@ test: $(VENV)/.installed-dev  ## everything that needs no Java; what type checke
 test-local: $(VENV)/.installed-dev  ## the engine and lossy-proxy suites on DynamoDB Local (needs Java)
 	$(PY) scripts/dynamodb_local.py check
 	DYNAMODB_LOCAL_HOME="$$($(PY) scripts/dynamodb_local.py path)" DYNAMORM_TEST_ENGINE=local \
-	    $(PY) -m pytest -m "(engine or local) and not soak" $(PARALLEL) $(PYTEST_ARGS)
+	    $(PY) -m pytest -m "(engine or local) and not soak and not typing" $(PARALLEL) $(PYTEST_ARGS)
 
 .PHONY: test-matrix
 test-matrix: $(MATRIX:%=test-on-%)  ## the unit suites on the other versions of CPython that this machine has
@@ -148,10 +148,17 @@ lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --str
 	$(BIN)/ruff format --check .
 	$(PY) scripts/async_face.py --check
 	$(PY) scripts/draw_rooms.py --check
-	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
+	$(MAKE) --no-print-directory -j 2 --output-sync lint-mypy lint-pyright
 	$(PY) -m pytest -m typing -n 2 $(TYPED) $(PYTEST_ARGS)
+
+# Each of them uses one core.
+.PHONY: lint-mypy lint-pyright
+lint-mypy: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+lint-pyright: $(VENV)/.installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
 
 .PHONY: format
 format: $(VENV)/.installed-dev  ## let ruff mend what it can

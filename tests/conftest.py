@@ -162,18 +162,21 @@ MANY = 4
 def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test with many cases, run a share: what this run leaves out, another one of the gate takes.
 
-    DynamoDB Local takes all cases of the tests on an engine, and any other engine a sixth of them, one at least; so does the one
-    inside the process, which is used where none is named. Of those marked `wide` DynamoDB Local takes all, too, and each
-    version of Python another third. Of the tests that need no engine Python 3.11 takes a third, and the newer ones the rest;
-    what is run `once`, or measured, runs there alone, and wholly. ``DYNAMORM_TEST_WIDE=1`` runs them all.
+    Of the tests on an engine, the one inside the process takes a sixth, one at least, and DynamoDB Local the other cases; so
+    each engine is asked by each test. Of those marked `wide` DynamoDB Local takes all, and each version of Python another
+    third; those that are `whole` are taken wholly by each. Of the tests that need no engine Python 3.11 takes a third, and the
+    newer ones the rest; what is run `once`, or measured, runs there alone, and wholly. What is `embedded` asks nothing of
+    DynamoDB Local. ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """
-    if os.environ.get("DYNAMORM_TEST_ENGINE") == "local" or os.environ.get("DYNAMORM_TEST_WIDE") == "1":
+    if os.environ.get("DYNAMORM_TEST_WIDE") == "1":
         return
     tests: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
         if hasattr(item, "callspec"):
             tests.setdefault(_function(item), []).append(item)
     gone = {item for cases in tests.values() for item in _left_out(cases)}
+    if ENGINE == "local":
+        gone.update(item for item in items if item.get_closest_marker("embedded"))
     if gone:
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
@@ -181,15 +184,16 @@ def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
     """The cases of one test that this run does not take; which those are depends on their names alone."""
-    one, minor = cases[0], sys.version_info.minor
-    if one.get_closest_marker("whole"):
+    one, minor, local = cases[0], sys.version_info.minor, ENGINE == "local"
+    if one.get_closest_marker("whole") or (local and one.get_closest_marker("wide")):
         return []
     if one.get_closest_marker("wide"):
         return [item for item in cases if (_number(item) + minor) % 3 != 0]
     many = len(cases) >= MANY
     cases = sorted(cases, key=_number)
     if many and one.get_closest_marker("engine"):
-        return cases[-(-len(cases) // 6) :]
+        sixth = -(-len(cases) // 6)
+        return cases[:sixth] if local else cases[sixth:]
     if many and not one.get_closest_marker("once") and not one.get_closest_marker("bench"):
         third = -(-len(cases) // 3)
         return cases[third:] if minor == 11 else cases[:third]

@@ -168,6 +168,7 @@ def test_a_cluster_that_does_not_answer(refused, source, monkeypatch):
 
 @pytest.mark.once
 @pytest.mark.timeout(240)
+@pytest.mark.embedded
 def test_a_dask_cluster_whose_workers_are_killed(process, run, source, program, stored):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(

@@ -181,6 +181,7 @@ def test_one_segment_of_a_scan(config):
 
 @pytest.mark.once
 @pytest.mark.timeout(240)
+@pytest.mark.embedded
 def test_a_dask_cluster_of_two_workers_of_which_one_is_killed(config, tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
