@@ -26,6 +26,9 @@ _COMPUTED: dict[type[ast.AST], type[ast.operator]] = {
     ast.BitXor: ast.BitAnd,
 }  # fmt: skip
 
+EITHER_WAY = {"min", "max", "suppress"}
+"""Functions that are the same with their arguments exchanged."""
+
 type_of_scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -219,7 +222,8 @@ def _changes(
         and not any(isinstance(one, ast.Starred) for one in node.args[:2])
     ):
         first, second, *rest = node.args
-        if ast.dump(first) != ast.dump(second) and not isinstance(parent, ast.Raise):
+        either_way = isinstance(node.func, ast.Name) and node.func.id in EITHER_WAY
+        if ast.dump(first) != ast.dump(second) and not isinstance(parent, ast.Raise) and not either_way:
             yield new("arguments swapped", ast.Call(node.func, [second, first, *rest], node.keywords))
     if name == "test" and not isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant):
         yield new("condition negated", ast.UnaryOp(ast.Not(), node))

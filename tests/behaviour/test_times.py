@@ -170,3 +170,14 @@ def test_a_ttl_may_be_an_int(db, key):
     db.create(Session(id=key, expires=4102444800))
     assert stored(db, Session, key)["ttl"] == {"N": "4102444800"}
     assert db.get(Session, key, consistent=True).expires == 4102444800
+
+
+def test_an_item_that_has_no_time_of_creation_is_given_none_by_a_save(db, key):
+    store(db, Event, {"id": {"S": key}, "version": {"N": "0"}})
+    event = db.require(Event, key)
+    before = event.made
+    event.made, event.text = datetime(2020, 1, 1, tzinfo=UTC), "changed"
+    db.save(event)
+    assert event.made == before
+    assert "createdAt" not in stored(db, Event, key)
+    assert db.require(Event, key).made == before

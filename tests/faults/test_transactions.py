@@ -193,6 +193,17 @@ def test_w16_a_transaction_that_stays_in_progress_is_unknown(scripted: Callable[
     assert here.elapsed < 8.0
 
 
+def test_w16_an_unknown_outcome_names_the_token_under_which_dynamodb_knows_the_request(
+    scripted: Callable[..., Scripted],
+) -> None:
+    """Of one operation, and of a transaction written by hand."""
+    for verb in (lambda db: db.update(Payment, "p1", Payment.amount.add(5)), lambda db: _two(db, None)):
+        here = scripted(lambda _: failure(IN_PROGRESS))
+        with pytest.raises(OutcomeUnknown) as caught:
+            verb(here.db)
+        assert {json.loads(one.body)["ClientRequestToken"] for one in here.driver.requests} == {caught.value.token}
+
+
 def test_w16_in_real_time() -> None:
     """The same through sockets and the real clock, on both faces at once."""
     made: list[Face] = []

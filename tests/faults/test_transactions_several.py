@@ -374,6 +374,36 @@ def test_a_token_of_the_callers_own_is_sent_and_named(bank: Bank) -> None:
     bank.settled()
 
 
+def test_w17_a_token_that_is_another_requests_tells_nothing_and_is_not_spent(bank: Bank) -> None:
+    bank.forever = lost(LOST["reset"])
+    error = bank.failed(OutcomeUnknown, token="mine-1")
+    bank.forever = lost(failure("IdempotentParameterMismatchException"))
+    sent = len(bank.sent)
+    assert error.resolve() is Outcome.UNKNOWN
+    assert len(bank.sent) == sent + 1
+
+
+def test_w12_whoever_has_no_time_to_resolve_sends_nothing(bank: Bank) -> None:
+    bank.forever = lost(LOST["reset"])
+    error = bank.failed(OutcomeUnknown)
+    bank.forever = None
+    sent = len(bank.sent)
+    assert error.resolve(0) is Outcome.UNKNOWN
+    assert len(bank.sent) == sent
+    assert error.resolve(1) is Outcome.APPLIED
+
+
+def test_w12_a_refusal_that_does_not_say_of_which_request_it_is_spends_the_token(bank: Bank) -> None:
+    """It came after attempts that were lost, so one of those may still be under way."""
+    bank.forever = lost(LOST["reset"])
+    error = bank.failed(OutcomeUnknown)
+    bank.session.channel.bucket.tokens = 500
+    refusal = reply({"__type": "ValidationException", "message": "no"}, 400, request_id=None)
+    bank.faults, bank.forever = [lost(LOST["reset"]), lost(refusal)], None
+    assert error.resolve(60) is Outcome.NOT_APPLIED
+    assert bank.store.changes == []
+
+
 def test_w20_a_token_that_dynamodb_may_have_forgotten_is_not_sent_again(scripted: Make) -> None:
     clock = FakeClock()
     bank = Bank(scripted, clock=clock)

@@ -123,7 +123,6 @@ class Tokened:
                 applied = True
         else:
             applied = False
-            self._outcome = Outcome.NOT_APPLIED
         return TokenUsed(
             f"this token belongs to another request of the last ten minutes, {_BECAME[applied]}; nothing of this one was applied,"
             " which is not the same to the byte: use one token for one piece of work",

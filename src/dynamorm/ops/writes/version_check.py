@@ -48,10 +48,7 @@ def made_at(plan: ModelRequests, obj: Any) -> dict[str, Any]:
     codec, created = plan.codec, plan.created
     assert created is not None
     stored = codec.stored(obj, created.stored)
-    make = codec.plans[created.name].missing()
-    if stored is not None:
-        return {created.name: codec.decode_field(created.name, stored)}
-    return {created.name: None if make is None else make()}
+    return {created.name: None if stored is None else codec.decode_field(created.name, stored)}
 
 
 class VersionCheck:
