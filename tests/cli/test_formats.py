@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from dynamorm.adapters.cli.ends import Stop
 from dynamorm.adapters.cli.formats import csvs, ion, jsonl, parquet
 from dynamorm.adapters.cli.formats.columns import merge, number_type, see
+from dynamorm.adapters.cli.formats.known import FORMATS
 from dynamorm.adapters.cli.plain import NotAnItem, item_of, text_of
 from dynamorm.adapters.cli.transfer.importing import same
-from dynamorm.adapters.cli.transfer.parts import Style
 from dynamorm.codec.strict import raw_page
 
 NAMES = st.sampled_from(["a", "b", "a:S", "a:N", "$SS", "x,y", 'q"', "é", "=f", "long name"])
@@ -63,6 +63,19 @@ def with_keys(items):
     return [{"id": {"S": f"k{at}"}, **item} for at, item in enumerate(items)]
 
 
+class Items:
+    """Items as the finished parts of an export of JSON Lines."""
+
+    def __init__(self, items):
+        self._items = items
+
+    def items(self):
+        return iter(self._items)
+
+    def blocks(self):
+        return (text_of(item) + b"\n" for item in self._items)
+
+
 def facts_of(items, *, safe=False):
     parts = []
     for item in items:  # each a part of its own: what is known of them is put together
@@ -104,7 +117,7 @@ def test_plain_json_holds_every_value(value):
 def test_csv_holds_every_item(tmp_path_factory, items, safe):
     path = tmp_path_factory.mktemp("csv") / "items.csv"
     items = with_keys(items)
-    manifest = csvs.finish(path, iter(items), facts_of(items, safe=safe))
+    manifest = csvs.Csv().write(path, Items(items), facts_of(items, safe=safe))
     assert_same(read(csvs.Records, path, manifest, {}), items)
     assert manifest.items == len(items)
 
@@ -114,7 +127,7 @@ def test_csv_holds_every_item(tmp_path_factory, items, safe):
 def test_parquet_holds_every_item(tmp_path_factory, items):
     path = tmp_path_factory.mktemp("parquet") / "items.parquet"
     items = with_keys(items)
-    parquet.finish(path, iter(items), facts_of(items))
+    parquet.Parquet().write(path, Items(items), facts_of(items))
     assert_same(read(parquet.Rows, path), items)
 
 
@@ -123,7 +136,7 @@ def test_parquet_holds_every_item(tmp_path_factory, items):
 def test_json_lines_hold_every_item(tmp_path_factory, items):
     path = tmp_path_factory.mktemp("jsonl") / "items.jsonl"
     items = with_keys(items)
-    jsonl.finish(path, iter([text_of(item) + b"\n" for item in items]), facts_of(items))
+    jsonl.JsonLines().write(path, Items(items), facts_of(items))
     assert_same(read(jsonl.Lines, path, ("id",)), items)
 
 
@@ -170,18 +183,26 @@ def test_ion_as_s3_writes_it():
 
 def test_the_columns_of_csv_are_named_as_the_rule_says(tmp_path):
     items = with_keys([{"n": {"N": "1"}, "m": {"N": "1"}}, {"m": {"S": ""}}, {"m": {"NULL": True}, "t": {"S": "\\N"}}])
-    csvs.finish(tmp_path / "x.csv", iter(items), facts_of(items))
+    csvs.Csv().write(tmp_path / "x.csv", Items(items), facts_of(items))
     assert (tmp_path / "x.csv").read_text() == 'id,m:S,m:N,n,t\nk0,,1,1,\nk1,"",,,\nk2,\\N,,,"\\N"\n'
 
 
 def test_formulas_are_written_as_they_are_unless_it_shall_be_safe(tmp_path):
     items = with_keys([{"t": {"S": text}} for text in ("=1+1", "+1", "-1", "@x", "'x", "x")])
-    csvs.finish(tmp_path / "x.csv", iter(items), facts_of(items))
+    csvs.Csv().write(tmp_path / "x.csv", Items(items), facts_of(items))
     assert "k0,=1+1\n" in (tmp_path / "x.csv").read_text()
-    manifest = csvs.finish(tmp_path / "y.csv", iter(items), facts_of(items, safe=True))
+    manifest = csvs.Csv().write(tmp_path / "y.csv", Items(items), facts_of(items, safe=True))
     cells = [line.split(",", 1)[1] for line in (tmp_path / "y.csv").read_text().splitlines()[1:]]
     assert cells == ["'=1+1", "'+1", "'-1", "'@x", "''x", "x"]
     assert_same(read(csvs.Records, tmp_path / "y.csv", manifest, {}), items)
+
+
+def test_a_name_that_is_a_formula_is_written_safely_too(tmp_path):
+    items = with_keys([{"=1+1": {"S": "x"}, "'": {"N": "1"}, "@": {"BOOL": True}}])
+    manifest = csvs.Csv().write(tmp_path / "x.csv", Items(items), facts_of(items, safe=True))
+    heads = (tmp_path / "x.csv").read_text().splitlines()[0].split(",")
+    assert set(heads) == {"id", "'=1+1", "''", "'@"}
+    assert_same(read(csvs.Records, tmp_path / "x.csv", manifest, {}), items)
 
 
 def test_a_csv_of_others_has_texts_unless_types_are_given(tmp_path):
@@ -229,8 +250,8 @@ def test_a_value_in_two_columns_of_one_attribute_is_refused(tmp_path):
 def test_items_that_come_on_several_lines_are_written_on_one():
     raw = b'{\n  "id": {\n    "S": "a b"\n  }\n}'
     page = raw_page(b'{"Items":[' + raw + b'],"Count":1,"ScannedCount":1}')
-    assert Style("dynamodb-json").lines(page) == b'{"Item":{"id":{"S":"a b"}}}\n'
-    assert Style("csv").lines(page) == b'{"id":{"S":"a b"}}\n'
+    assert FORMATS["dynamodb-json"].lines(page) == b'{"Item":{"id":{"S":"a b"}}}\n'
+    assert FORMATS["csv"].lines(page) == b'{"id":{"S":"a b"}}\n'
 
 
 @pytest.mark.parametrize("length", [16_383, 16_384, 390_000])

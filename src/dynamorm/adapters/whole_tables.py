@@ -27,6 +27,7 @@ from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.schema import schema_of
 
 from .cli.ends import Stop
+from .cli.formats.known import format_of
 from .cli.out import Out
 from .cli.program import Program, database
 from .cli.settings import Options, Settings
@@ -86,7 +87,7 @@ def export(
     Example: ``whole_tables.export("orders", "orders.parquet", segments=64, on=client)["items"]``
     """
     with _opened(config) as (settings, rows):
-        kind, spread = exporting.format_of(Path(path), format), _workers(on, workers)
+        kind, spread = format_of(Path(path), format), _workers(on, workers)
         wanted = exporting.Export(
             table, Path(path), kind, segments, consistent, index, safe_spreadsheet=False, workers=spread
         )
@@ -110,7 +111,7 @@ def import_(
     Example: ``whole_tables.import_("orders", "orders.parquet", on="processes")["written"]``
     """
     with _opened(config) as (settings, rows):
-        kind = exporting.format_of(Path(path), format)
+        kind = format_of(Path(path), format)
         wanted = importing.Import(table, Path(path), kind, _workers(on, workers), if_absent, {}, None)
         importing.import_(settings, wanted, pace=Pace(patience=patience), restart=False)
     return rows[-1]

@@ -10,6 +10,7 @@ import typer
 from ..command import command
 from ..ends import Code, Stop
 from ..formats.columns import TAGS
+from ..formats.known import FORMATS, format_of
 from ..settings import Options, Settings
 from ..transfer import copying, exporting, importing
 from ..transfer.executors import KINDS, checked
@@ -18,9 +19,7 @@ from ..transfer.pace import Pace
 TABLE = Annotated[str, typer.Argument(metavar="TABLE", help="the name of a table", show_default=False)]
 FORMAT = Annotated[
     str | None,
-    typer.Option(
-        "--format", metavar="|".join(exporting.FORMATS), help="by default as the name says", show_default=False
-    ),
+    typer.Option("--format", metavar="|".join(FORMATS), help="by default as the name says", show_default=False),
 ]
 SEGMENTS = Annotated[
     int, typer.Option("--segments", min=1, max=1_000, help="parts of the table that are read side by side")
@@ -76,7 +75,7 @@ def export(
     """Write all items of a table to a file. A scan is no snapshot: what changes meanwhile is there old or new, once."""
     spread = checked(on, workers)
     wanted = exporting.Export(
-        table, path, exporting.format_of(path, format), segments, consistent, index, safe_spreadsheet, spread
+        table, path, format_of(path, format), segments, consistent, index, safe_spreadsheet, spread
     )
     exporting.export(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
 
@@ -103,9 +102,7 @@ def import_(
     if not yes:
         raise Stop(Code.USAGE, "give --yes: items with the same keys are replaced (with --if-absent they are refused)")
     spread = checked(on, workers)
-    wanted = importing.Import(
-        table, path, exporting.format_of(path, format), spread, if_absent, _types(types), checkpoint
-    )
+    wanted = importing.Import(table, path, format_of(path, format), spread, if_absent, _types(types), checkpoint)
     importing.import_(settings, wanted, pace=Pace(patience=patience, rate=rate), restart=restart)
 
 

@@ -1,7 +1,7 @@
 r"""CSV: a column for each attribute. Quotes tell ``""``, an empty text, from nothing, which is absent.
 
-``\N`` without quotes is NULL. Texts are written as they are; ``safe`` puts a ``'`` before those that a spreadsheet would take
-for formulas (and before those that begin with one), which a manifest lets the reader take away again.
+``\N`` without quotes is NULL. Texts and names are written as they are; ``safe`` puts a ``'`` before those that a spreadsheet would
+take for formulas (and before those that begin with one), which a manifest lets the reader take away again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+
+from dynamorm.models.schema.overriding import override
 
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire
 from .cells import cell_of, wire_in
 from .columns import column_of, columns_of, tag_of
+from .format import File, Key, Parts
 from .jsonl import grouped
 from .manifest import Column, Facts, Manifest, write_whole
 
@@ -25,15 +28,14 @@ _CELL: Final = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|$)', re.DOTALL)
 _LONGEST: Final = 64 * 1024 * 1024
 
 
-def finish(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manifest:
-    """Write the file of all items."""
+def _write(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manifest:
     columns = columns_of(facts["columns"], with_null=False)
     places: dict[tuple[str, str], int] = {(one.name, one.type): at for at, one in enumerate(columns)}
     first = {one.name: at for at, one in reversed(list(enumerate(columns)))}
     safe = bool(facts["safe_spreadsheet"])
 
     def lines() -> Iterator[bytes]:
-        yield (",".join(_text(one.head, safe=False) for one in columns) + "\n").encode()
+        yield (",".join(_text(one.head, safe=safe) for one in columns) + "\n").encode()
         for item in items:
             row = [""] * len(columns)
             for name, wire in item.items():
@@ -47,7 +49,7 @@ def finish(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manife
 
     written = write_whole(path, lines())
     return Manifest(
-        format="csv",
+        format=Csv.name,
         table=facts["table"],
         items=facts["items"],
         bytes=written.bytes,
@@ -81,15 +83,15 @@ class Records:
         if heads is None:
             raise Stop(Code.REFUSED, f"{path} is empty: a CSV file begins with the names of its columns")
         known = {one.head: one for one in manifest.columns} if manifest is not None else {}
+        self._safe = manifest is not None and manifest.safe_spreadsheet
         try:
-            names = [text for _, text in _cells(heads, 0)]
+            names = [text.removeprefix("'") if self._safe else text for _, text in _cells(heads, 0)]
         except NotAnItem as error:
             raise Stop(Code.REFUSED, f"{path} begins with no names of columns: {error}") from None
         self._columns = [known.get(text) or column_of(text, types) for text in names]
         double = {one.head for one in self._columns if sum(one.head == other.head for other in self._columns) > 1}
         if double:
             raise Stop(Code.REFUSED, f"{path} has two columns {min(double)!r}: name each attribute once")
-        self._safe = manifest is not None and manifest.safe_spreadsheet
 
     def raw(self) -> Iterator[tuple[int, Any]]:
         """The records behind the heads, some at a time: how many, and these."""
@@ -166,3 +168,19 @@ def _records(path: Path) -> Iterator[str]:
                 raise Stop(Code.REFUSED, f"{path} has a quote that is not closed")
     except UnicodeDecodeError:
         raise Stop(Code.REFUSED, f"{path} is no text in UTF-8: convert it") from None
+
+
+class Csv(File):
+    """Of its parts come the heads first: every attribute, once for each of its types."""
+
+    name = "csv"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv",)
+    columns = True
+
+    @override
+    def write(self, path: Path, parts: Parts, facts: Facts) -> Manifest:
+        return _write(path, parts.items(), facts)
+
+    @override
+    def source(self, path: Path, manifest: Manifest | None, key: Key) -> Records:
+        return Records(path, manifest, key.types)

@@ -13,8 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
+from dynamorm.codec.strict import PageJson
+from dynamorm.models.schema.overriding import override
+
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire
+from .format import Item
+from .s3 import Folder
 
 _text: Final = msgspec.json.Encoder().encode
 _SETS: Final = ("SS", "NS", "BS")
@@ -68,7 +73,7 @@ def reader() -> Callable[..., Any]:
     return loads
 
 
-def item_of(line: bytes) -> dict[str, Wire] | NotAnItem:
+def item_of(line: bytes) -> Item:
     """The item of a line."""
     try:
         found = reader()(line, single_value=True, text_buffer_size_limit=max(_LEAST_BUFFER, len(line)))
@@ -124,3 +129,23 @@ def _set(value: Any, tag: str, name: str) -> Wire:
     if any(tag[0] not in one for one in inner):
         raise NotAnItem(f"the attribute {name[:60]!r} is a set of something else")
     return {tag: [one[tag[0]] for one in inner]}
+
+
+class Ion(Folder):
+    """Each line has an item in the text form of Ion."""
+
+    name = "ion"
+    ending = ".ion.gz"
+    output = "ION"
+
+    @override
+    def ready(self) -> None:
+        reader()
+
+    @override
+    def lines(self, page: PageJson) -> bytes:
+        return b"".join([line_of(item) for item in page.items])
+
+    @override
+    def item_of(self) -> Callable[[bytes], Item]:
+        return item_of

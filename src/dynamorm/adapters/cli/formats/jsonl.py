@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+from dynamorm.codec.strict import PageJson
+from dynamorm.models.schema.overriding import override
 
 from ..ends import Code, Stop
-from ..plain import NotAnItem, Wire, item_of
+from ..plain import NotAnItem, Wire, item_of, text_of
+from .format import File, Key, Parts
 from .manifest import Facts, Manifest, write_whole
 
 LONGEST = 16 * 1024 * 1024
@@ -15,12 +19,6 @@ LONGEST = 16 * 1024 * 1024
 MANY = 250
 """Items that a worker is given at once: ten batches of puts."""
 LARGE = 1 << 20
-
-
-def finish(path: Path, blocks: Iterator[bytes], facts: Facts) -> Manifest:
-    """Write the file of all parts, whose lines are those of the file."""
-    written = write_whole(path, blocks)
-    return Manifest(format="jsonl", table=facts["table"], items=facts["items"], bytes=written.bytes, md5=written.md5)
 
 
 T = TypeVar("T", bound="bytes | str")
@@ -69,3 +67,26 @@ class Lines:
                 yield item_of(line, self._keys)
             except NotAnItem as error:
                 yield error
+
+
+class JsonLines(File):
+    """The lines of its parts are those of the file."""
+
+    name = "jsonl"
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    from_pipe = True
+
+    @override
+    def lines(self, page: PageJson) -> bytes:
+        return b"".join([text_of(item) + b"\n" for item in page.items])
+
+    @override
+    def write(self, path: Path, parts: Parts, facts: Facts) -> Manifest:
+        written = write_whole(path, parts.blocks())
+        return Manifest(
+            format=self.name, table=facts["table"], items=facts["items"], bytes=written.bytes, md5=written.md5
+        )
+
+    @override
+    def source(self, path: Path, manifest: Manifest | None, key: Key) -> Lines:
+        return Lines(path, key.names)

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+
+from dynamorm.models.schema.overriding import override
 
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire
 from .cells import cell_of, wire_in
 from .columns import columns_of, number_text, number_type
+from .format import File, Key, Parts
 from .jsonl import MANY
 from .manifest import Column, Facts, Manifest, digest_of
 
@@ -37,7 +40,7 @@ def arrow() -> Any:
     return pa
 
 
-def finish(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manifest:
+def _write(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manifest:
     """Write the file of all items, some thousands at a time."""
     pa = arrow()
     seen = facts["columns"]
@@ -63,7 +66,7 @@ def finish(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manife
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
     _sync(made)
     manifest = Manifest(
-        format="parquet",
+        format=Parquet.name,
         table=facts["table"],
         items=facts["items"],
         bytes=made.stat().st_size,
@@ -182,3 +185,23 @@ def _natural(value: Any, name: str) -> Wire:
     if isinstance(value, dict):
         return {"M": {str(key): _natural(one, name) for key, one in value.items() if one is not None}}
     raise NotAnItem(f"the attribute {name[:60]!r} is of a type that DynamoDB does not have")
+
+
+class Parquet(File):
+    """Of its parts come the columns first."""
+
+    name = "parquet"
+    suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
+    columns = True
+
+    @override
+    def ready(self) -> None:
+        arrow()
+
+    @override
+    def write(self, path: Path, parts: Parts, facts: Facts) -> Manifest:
+        return _write(path, parts.items(), facts)
+
+    @override
+    def source(self, path: Path, manifest: Manifest | None, key: Key) -> Rows:
+        return Rows(path)

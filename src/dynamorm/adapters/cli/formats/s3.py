@@ -6,17 +6,22 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataE
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
+from dynamorm.codec.strict import PageJson
+from dynamorm.models.schema.overriding import override
+
 from ..ends import Code, Stop
-from ..plain import NotAnItem, Wire, checked, parsed
-from . import ion
+from ..plain import NotAnItem, checked, parsed
+from .format import Format, Item, Key, Opened, on_one_line
 from .jsonl import LONGEST, grouped
 from .manifest import Facts, digest_of, write_whole
 
@@ -58,7 +63,7 @@ def finish(folder: Path, parts: list[tuple[str, int]], facts: Facts) -> None:
         "manifestFilesS3Key": FILES,
         "billedSizeBytes": facts["bytes"],
         "itemCount": facts["items"],
-        "outputFormat": "ION" if facts["ion"] else "DYNAMODB_JSON",
+        "outputFormat": facts["output"],
         "exportType": "FULL_EXPORT",
         "dynamorm": {"keys": facts["keys"]},
     }
@@ -116,11 +121,11 @@ def is_ion(folder: Path) -> bool:
 
 
 class Lines:
-    """The items of an export. A file is checked before its first line is given. ``as_ion``: they are Ion."""
+    """The items of an export, each of which ``item_of`` makes of a line. A file is checked before its first line is given."""
 
-    def __init__(self, folder: Path, *, as_ion: bool) -> None:
+    def __init__(self, folder: Path, item_of: Callable[[bytes], Item]) -> None:
         self._folder = folder
-        self._as_ion = as_ion
+        self._item_of = item_of
 
     def records(self) -> Iterator[bytes]:
         """The lines. Raises: Stop for a file that is not whole."""
@@ -137,9 +142,9 @@ class Lines:
         """The lines, some at a time: how many, and these."""
         return grouped(self.records(), len)
 
-    def items(self, raw: list[bytes]) -> Iterator[dict[str, Wire] | NotAnItem]:
+    def items(self, raw: list[bytes]) -> Iterator[Item]:
         """The items of some lines."""
-        return map(ion.item_of if self._as_ion else _item, raw)
+        return map(self._item_of, raw)
 
 
 def _lines(path: Path, expected: int) -> Iterator[bytes]:
@@ -156,7 +161,7 @@ def _lines(path: Path, expected: int) -> Iterator[bytes]:
         raise Stop(Code.REFUSED, f"{path} has {count} items, and {FILES} says {expected}: fetch it again")
 
 
-def _item(line: bytes) -> dict[str, Wire] | NotAnItem:
+def _item(line: bytes) -> Item:
     try:
         members = parsed(line)
         item = members.get("Item", members.get("NewImage"))
@@ -165,3 +170,45 @@ def _item(line: bytes) -> dict[str, Wire] | NotAnItem:
         return checked(item)
     except NotAnItem as error:
         return error
+
+
+class Folder(Format):
+    """A format of such folders: the parts are their data files."""
+
+    packed = True
+    output: ClassVar[str]
+    """What the summary calls it."""
+
+    @abstractmethod
+    def item_of(self) -> Callable[[bytes], Item]:
+        """What makes an item of a line; workers import it."""
+
+    @override
+    def check(self, path: Path) -> None:
+        if not path.is_dir():
+            raise Stop(Code.USAGE, f"{path} is no folder: give another --format")
+
+    @override
+    def stat(self, path: Path) -> os.stat_result:
+        return (path / FILES).stat()
+
+    @override
+    def opened(self, path: Path, key: Key) -> Opened:
+        count = sum(file.items for file in files_of(path))
+        return Opened(Lines(path, self.item_of()), count, unique=keys_of(path) <= {*key.names})
+
+
+class DynamoDBJson(Folder):
+    """Each line has an item as DynamoDB sends it."""
+
+    name = "dynamodb-json"
+    ending = ".json.gz"
+    output = "DYNAMODB_JSON"
+
+    @override
+    def lines(self, page: PageJson) -> bytes:
+        return b"".join([b'{"Item":' + on_one_line(raw) + b"}\n" for raw in page.raws])
+
+    @override
+    def item_of(self) -> Callable[[bytes], Item]:
+        return _item

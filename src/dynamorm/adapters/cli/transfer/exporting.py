@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from functools import partial
@@ -13,22 +12,21 @@ from msgspec import Raw, Struct
 from msgspec.json import encode
 
 from ..ends import Code, Stop
-from ..formats import csvs, ion, jsonl, parquet, s3
+from ..formats import s3
 from ..formats.columns import merge
+from ..formats.format import File, Format
 from ..formats.manifest import Facts, write_manifest
 from ..settings import Settings, Spent, Table
 from .checkpoint import Checkpoint, discard, put_in_place, sync_folder
 from .executors import Workers, do
 from .pace import Ended, Pace, resumable
-from .parts import FOLDERS, Part, Style, blocks_of, items_of
+from .parts import Finished, Part
 from .progress import Progress
 
 _CHECKPOINT: Final = "checkpoint.jsonl"
 _WHOLE: Final = "whole"
 _NAMED: Final = "named"
 """Stands in the folder of the parts from just before the file of them gets its name."""
-FORMATS: Final = ("jsonl", "csv", "parquet", "dynamodb-json", "ion")
-SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
 class Export(Struct, frozen=True):
@@ -36,7 +34,7 @@ class Export(Struct, frozen=True):
 
     table: str
     path: Path
-    format: str
+    format: Format
     segments: int
     consistent: bool
     index: str | None
@@ -50,10 +48,7 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
         raise Stop(Code.USAGE, f"{wanted.path} is there already, and whole: remove it, or give another path")
     if not wanted.path.parent.is_dir():
         raise Stop(Code.USAGE, f"there is no folder {wanted.path.parent}: make it first")
-    if wanted.format == "parquet":
-        parquet.arrow()
-    if wanted.format == "ion":
-        ion.reader()
+    wanted.format.ready()
     progress = Progress(settings.out, f"export of {wanted.table}", settings.db.config.region)
     table = settings.table(wanted.table)
     progress.total = table.shape.item_count or None
@@ -74,14 +69,14 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
         checkpoint.close()
     shutil.rmtree(folder, ignore_errors=True)
     progress.end()
-    settings.out.row(table=table.name, path=str(wanted.path), format=wanted.format, items=facts["items"])
+    settings.out.row(table=table.name, path=str(wanted.path), format=wanted.format.name, items=facts["items"])
 
 
 def _asked(table: Table, wanted: Export) -> dict[str, Any]:
     return {
         "command": "export",
         "table": table.place,
-        "format": wanted.format,
+        "format": wanted.format.name,
         "segments": wanted.segments,
         "consistent": wanted.consistent,
         "index": wanted.index,
@@ -106,7 +101,7 @@ class _Slice:
         said |= {"IndexName": wanted.index} if wanted.index else {}
         said |= {"Segment": at.segment, "TotalSegments": wanted.segments} if wanted.segments > 1 else {}
         said |= pace.page_limit(wanted.segments)
-        part = Part(self._folder, Style(wanted.format), at.segment, at.number)
+        part = Part(self._folder, wanted.format, at.segment, at.number)
         start, pages = at.start, 0
         try:
             with suppress(Ended):  # what was read counts
@@ -190,7 +185,6 @@ def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]], began: str
         "table": table.name,
         "arn": shape.arn,
         "keys": list(table.keys),
-        "ion": wanted.format == "ion",
         "items": sum(line["items"] for line in lines),
         "bytes": sum(line["bytes"] for line in lines),
         "columns": merge(line.get("columns", {}) for line in lines)
@@ -201,44 +195,30 @@ def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]], began: str
 
 
 def _finish(wanted: Export, folder: Path, lines: list[dict[str, Any]], facts: Facts) -> None:
-    """Make the file of the parts; its name is given last, so that a name that is there is whole."""
-    data = folder / s3.DATA
-    if wanted.format in FOLDERS:
-        lines = [line for line in lines if line["items"]]
-        for _ in blocks_of(data, lines):  # as they were written
-            pass
-        named = {line["part"] for line in lines}
-        for stray in data.iterdir():  # which holds nothing, or does not count
-            if stray.name not in named:
-                stray.unlink()
-        s3.finish(folder, [(line["part"], line["items"]) for line in lines], facts)
+    """Make the file, or the folder, of the parts; its name is given last, so that a name that is there is whole."""
+    form, parts = wanted.format, Finished(folder / s3.DATA, lines)
+    if isinstance(form, File):
+        manifest = form.write(folder / _WHOLE, parts, facts)
+        manifest.keys = facts["keys"]
+        write_manifest(wanted.path, manifest)
+        (folder / _NAMED).touch()
+        sync_folder(folder)
+        put_in_place(folder / _WHOLE, wanted.path)
+    elif isinstance(form, s3.Folder):
+        _only_parts(parts)
+        facts["output"] = form.output
+        s3.finish(folder, [(line["part"], line["items"]) for line in parts.lines], facts)
         sync_folder(folder)
         put_in_place(folder, wanted.path)
         (wanted.path / _CHECKPOINT).unlink()
-        return
-    made = folder / _WHOLE
-    if wanted.format == "jsonl":
-        manifest = jsonl.finish(made, blocks_of(data, lines), facts)
-    elif wanted.format == "csv":
-        manifest = csvs.finish(made, items_of(data, lines), facts)
-    else:
-        manifest = parquet.finish(made, items_of(data, lines), facts)
-    manifest.keys = facts["keys"]
-    write_manifest(wanted.path, manifest)
-    (folder / _NAMED).touch()
-    sync_folder(folder)
-    put_in_place(made, wanted.path)
 
 
-def format_of(path: Path, given: str | None) -> str:
-    """The format that was asked for, or that a name means. Raises: Stop."""
-    if given is not None:
-        if given not in FORMATS:
-            raise Stop(Code.USAGE, f"--format {given!r} is none of {', '.join(FORMATS)}")
-        return given
-    if path.is_dir():
-        return "ion" if s3.is_ion(path) else "dynamodb-json"
-    found = SUFFIXES.get(path.suffix)
-    if found is None:
-        raise Stop(Code.USAGE, f"the name of {os.fspath(path)} tells no format: give --format, {', '.join(FORMATS)}")
-    return found
+def _only_parts(parts: Finished) -> None:
+    """Leave in a folder what holds items, and counts."""
+    parts.lines = [line for line in parts.lines if line["items"]]
+    for _ in parts.blocks():  # as they were written
+        pass
+    named = {line["part"] for line in parts.lines}
+    for stray in parts.folder.iterdir():
+        if stray.name not in named:
+            stray.unlink()

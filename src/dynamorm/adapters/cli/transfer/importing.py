@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,15 +18,13 @@ from dynamorm.errors import ClientError, OutcomeUnknown, ValidationError
 from dynamorm.features.raw import MAX_PUTS
 
 from ..ends import Code, Stop, end_of
-from ..formats import csvs, jsonl, parquet, s3
-from ..formats.manifest import check_file, read_manifest
+from ..formats.format import Format, Key, Source
 from ..plain import NotAnItem, Wire
 from ..settings import Settings, Spent, Table
 from .checkpoint import Checkpoint, going_on
 from .executors import Workers, do
 from .pace import Pace
 from .pages import SHOWN
-from .parts import FOLDERS
 from .progress import Progress
 
 _EVERY: Final = 2_000
@@ -42,7 +40,7 @@ class Import(msgspec.Struct, frozen=True):
 
     table: str
     path: Path
-    format: str
+    format: Format
     workers: Workers
     if_absent: bool
     types: dict[str, str]
@@ -74,34 +72,15 @@ class _Stored(NamedTuple):
     units: float
 
 
-Item = dict[str, Wire] | NotAnItem
-
-
-class Source(Protocol):
-    """A file of items, in some format. It is sent to workers, which make items of what was read."""
-
-    def raw(self) -> Iterator[tuple[int, Any]]:
-        """What stands for some items, unread, and how many these are."""
-        ...
-
-    def items(self, raw: Any) -> Iterator[Item]:
-        """The items of it."""
-        ...
-
-
 def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) -> None:
     """Import a file. Raises: Stop, also where items were refused."""
     if not wanted.path.exists():
         raise Stop(Code.USAGE, f"there is no {wanted.path}")
-    if wanted.path.is_dir() != (wanted.format in FOLDERS):
-        raise Stop(
-            Code.USAGE, f"{wanted.path} is {'a folder' if wanted.path.is_dir() else 'no folder'}: give another --format"
-        )
-    if wanted.format not in {*FOLDERS, "jsonl"} and not wanted.path.is_file():
-        raise Stop(Code.USAGE, f"{wanted.path} is no file, and {wanted.format} is read more than once: save it first")
+    wanted.format.check(wanted.path)
     progress = Progress(settings.out, f"import into {wanted.table}", settings.db.config.region)
     table = settings.table(wanted.table)
-    source, progress.total, unique = _source(wanted, table)
+    key = Key(table.keys, table.shape.key_types | wanted.types)
+    source, progress.total, unique = wanted.format.opened(wanted.path, key)
     place = wanted.checkpoint or wanted.path.with_name(f".{wanted.path.name}.import-{table.name}.checkpoint")
     with going_on(place, _asked(table, wanted), restart=restart) as checkpoint:
         run = _Run(settings, wanted, checkpoint, progress)
@@ -111,42 +90,17 @@ def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) ->
 
 
 def _asked(table: Table, wanted: Import) -> dict[str, Any]:
-    stat = (wanted.path / s3.FILES if wanted.format in FOLDERS else wanted.path).stat()
+    stat = wanted.format.stat(wanted.path)
     return {
         "command": "import",
         "table": table.place,
         "path": str(wanted.path.resolve()),
-        "format": wanted.format,
+        "format": wanted.format.name,
         "size": stat.st_size,
         "modified": stat.st_mtime_ns,
         "if_absent": wanted.if_absent,
         "types": wanted.types,
     }
-
-
-def _source(wanted: Import, table: Table) -> tuple[Source, int | None, bool]:
-    """The items, how many there are, if that is known, and whether no two have one key. What a manifest says is checked first.
-
-    Raises: Stop.
-    """
-    if wanted.format in FOLDERS:
-        lines = s3.Lines(wanted.path, as_ion=wanted.format == "ion")
-        unique = s3.keys_of(wanted.path) <= {*table.keys}
-        return lines, sum(file.items for file in s3.files_of(wanted.path)), unique
-    manifest = read_manifest(wanted.path)
-    if manifest is not None:
-        if manifest.format != wanted.format:
-            raise Stop(
-                Code.USAGE, f"{wanted.path} is {manifest.format}, by its manifest: give --format {manifest.format}"
-            )
-        check_file(wanted.path, manifest)
-    total = None if manifest is None else manifest.items
-    unique = manifest is not None and bool(manifest.keys) and {*manifest.keys} <= {*table.keys}
-    if wanted.format == "jsonl":
-        return jsonl.Lines(wanted.path, table.keys), total, unique
-    if wanted.format == "csv":
-        return csvs.Records(wanted.path, manifest, table.shape.key_types | wanted.types), total, unique
-    return parquet.Rows(wanted.path), total, unique
 
 
 class _Storing:

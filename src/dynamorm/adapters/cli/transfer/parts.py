@@ -17,41 +17,14 @@ import msgspec
 from dynamorm.codec.strict import PageJson
 
 from ..ends import Code, Stop
-from ..formats import ion
 from ..formats.columns import Seen, see
-from ..plain import Wire, text_of
+from ..formats.format import Format
+from ..plain import Wire
 from .checkpoint import sync_folder
 
 _LARGEST: Final = 16 * 1024 * 1024
 _LONGEST: Final = 5.0
 _BLOCK: Final = 1 << 20
-FOLDERS: Final = {"dynamodb-json": ".json.gz", "ion": ".ion.gz"}
-"""The formats that are a folder as S3 exports have it, and how their data files end."""
-
-
-class Style:
-    """How the lines of parts are written, and whether columns are looked for."""
-
-    def __init__(self, name: str) -> None:
-        self.name: str = name
-        self.columns: bool = name in {"csv", "parquet"}
-        self.packed: bool = name in FOLDERS
-        self.suffix: str = FOLDERS.get(name, ".part")
-
-    def lines(self, page: PageJson) -> bytes:
-        """The lines of the items of a page."""
-        if self.name == "jsonl":
-            return b"".join([text_of(item) + b"\n" for item in page.items])
-        if self.name == "ion":
-            return b"".join([ion.line_of(item) for item in page.items])
-        if self.packed:
-            return b"".join([b'{"Item":' + _on_one_line(raw) + b"}\n" for raw in page.raws])
-        return b"".join([_on_one_line(raw) + b"\n" for raw in page.raws])
-
-
-def _on_one_line(raw: bytes) -> bytes:
-    """The JSON of an item; emulators and proxies may send it with line ends between."""
-    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw
 
 
 class _Counted:
@@ -73,12 +46,12 @@ class _Counted:
 class Part:
     """The part of a segment that is being written, the ``number``-th of it. Its name is its own, whoever tries it once more."""
 
-    def __init__(self, folder: Path, style: Style, segment: int, number: int) -> None:
+    def __init__(self, folder: Path, form: Format, segment: int, number: int) -> None:
         self._folder = folder
-        self._style = style
-        self._name = f"s{segment:05d}-{number:06d}-{token_hex(4)}{style.suffix}"
+        self._form = form
+        self._name = f"s{segment:05d}-{number:06d}-{token_hex(4)}{form.ending}"
         self._file = _Counted((folder / self._name).open("wb"))
-        self._lines: Any = gzip.GzipFile(fileobj=self._file, mode="wb", mtime=0) if style.packed else self._file
+        self._lines: Any = gzip.GzipFile(fileobj=self._file, mode="wb", mtime=0) if form.packed else self._file
         self._began = time.monotonic()
         self._read = 0
         self._seen: Seen = {}
@@ -86,11 +59,11 @@ class Part:
 
     def add(self, page: PageJson) -> None:
         """Write a page."""
-        block = self._style.lines(page)
+        block = self._form.lines(page)
         self._lines.write(block)
         self.items += page.count
         self._read += len(block)
-        if self._style.columns:
+        if self._form.columns:
             for item in page.items:
                 see(self._seen, item)
 
@@ -101,7 +74,7 @@ class Part:
 
     def close(self) -> dict[str, Any]:
         """Put it on the disk. Returns what its checkpoint line says of it."""
-        if self._style.packed:
+        if self._form.packed:
             self._lines.close()
         self._file.flush()
         os.fsync(self._file.file.fileno())
@@ -112,7 +85,7 @@ class Part:
             "items": self.items,
             "bytes": self._file.bytes,
             "crc": self._file.crc,
-            **({"columns": self._seen} if self._style.columns else {}),
+            **({"columns": self._seen} if self._form.columns else {}),
         }
 
     def drop(self) -> None:
@@ -122,23 +95,29 @@ class Part:
         (self._folder / self._name).unlink(missing_ok=True)
 
 
-def blocks_of(folder: Path, lines: list[dict[str, Any]]) -> Iterator[bytes]:
-    """The bytes of finished parts. Raises: Stop for one that is not what its checkpoint line says."""
-    for line in lines:
-        path, crc, size = folder / line["part"], 0, 0
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                crc, size = zlib.crc32(block, crc), size + len(block)
-                yield block
-        if (crc, size) != (line["crc"], line["bytes"]):
-            raise Stop(Code.REFUSED, f"{path} was changed since it was written: give --restart to begin anew")
+class Finished:
+    """The finished parts of an export in a folder, by their checkpoint lines."""
 
+    def __init__(self, folder: Path, lines: list[dict[str, Any]]) -> None:
+        self.folder: Path = folder
+        self.lines: list[dict[str, Any]] = lines
 
-def items_of(folder: Path, lines: list[dict[str, Any]]) -> Iterator[dict[str, Wire]]:
-    """The items of finished parts, one by one."""
-    decode = msgspec.json.Decoder().decode
-    rest = b""
-    for block in blocks_of(folder, lines):
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            yield decode(line)
+    def blocks(self) -> Iterator[bytes]:
+        """Their bytes. Raises: Stop for one that is not what its checkpoint line says."""
+        for line in self.lines:
+            path, crc, size = self.folder / line["part"], 0, 0
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK):
+                    crc, size = zlib.crc32(block, crc), size + len(block)
+                    yield block
+            if (crc, size) != (line["crc"], line["bytes"]):
+                raise Stop(Code.REFUSED, f"{path} was changed since it was written: give --restart to begin anew")
+
+    def items(self) -> Iterator[dict[str, Wire]]:
+        """Their items, one by one."""
+        decode = msgspec.json.Decoder().decode
+        rest = b""
+        for block in self.blocks():
+            *whole, rest = (rest + block).split(b"\n")
+            for line in whole:
+                yield decode(line)
