@@ -145,6 +145,24 @@ def test_functions_do_what_commands_do(source, stored, tmp_path, monkeypatch):
     assert refused.value.code == 2
 
 
+def test_functions_go_on_and_begin_anew_as_commands_do(source, stored, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = source.config.replace(engine=None)
+    whole_tables.export("source", "items.jsonl", config=config)
+    Path("far.txt").write_text("of somebody else\n")
+    with pytest.raises(whole_tables.Stop, match=r"far\.txt"):
+        whole_tables.import_("target", "items.jsonl", checkpoint="far.txt", config=config)
+    assert Path("far.txt").read_text() == "of somebody else\n"
+    with pytest.raises(whole_tables.Stop, match="rate=0"):
+        whole_tables.import_("target", "items.jsonl", rate=0, config=config)
+    with pytest.raises(whole_tables.Stop, match="patience=-1"):
+        whole_tables.import_("target", "items.jsonl", patience=-1, config=config)
+    assert stored("target") == []
+    done = whole_tables.import_("target", "items.jsonl", rate=1e6, restart=True, checkpoint="far", config=config)
+    assert done["written"] == COUNT
+    assert stored("target") == stored("source")
+
+
 @pytest.mark.parametrize(
     ("on", "says"),
     [

@@ -2,7 +2,9 @@
 
 ``on`` is an executor, as `dynamorm.spread` has it: one of `concurrent.futures`, a Dask ``Client``; or ``"threads"``, ``"processes"``,
 ``"dask:ADDRESS"``. Each call may be killed, and goes on when it is made with the same arguments again. It returns its counts, and
-raises `Stop` where a command would end with another exit code than 0: that is its ``code``, and the ``message`` says what to do.
+raises `Stop` where a command would end with another exit code than 0: that is its ``code``, and the ``message`` says what to do, by the
+names of the command's options: ``--restart`` is ``restart=True`` here, which begins anew; ``rate`` bounds items per second, ``patience``
+is for how many seconds throttled requests are tried again, and ``checkpoint`` is the file that holds how far the work is.
 
 Example::
 
@@ -26,7 +28,7 @@ from dynamorm import Config
 from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.schema import schema_of
 
-from .cli.ends import Stop
+from .cli.ends import Code, Stop
 from .cli.formats.known import format_of
 from .cli.out import Out
 from .cli.program import Program, database
@@ -65,6 +67,18 @@ def _opened(config: Config | None) -> Generator[tuple[Settings, list[dict[str, A
         settings.close()
 
 
+def _pace(rate: float | None, patience: float) -> Pace:
+    if rate is not None and not rate > 0:
+        raise Stop(Code.USAGE, f"rate={rate!r}: give items per second, more than 0, or None for as many as can be")
+    if not patience >= 0:
+        raise Stop(Code.USAGE, f"patience={patience!r}: give seconds, 0 or more")
+    return Pace(patience=patience, rate=rate)
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
 def _workers(on: Any, count: int | None) -> Workers:
     return checked(on, count) if isinstance(on, str) else Workers(on, count)
 
@@ -79,7 +93,9 @@ def export(
     index: str | None = None,
     on: Any = "threads",
     workers: int | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
+    restart: bool = False,
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Write all items of a table to a file, or a folder, which all workers see.
@@ -91,7 +107,7 @@ def export(
         wanted = exporting.Export(
             table, Path(path), kind, segments, consistent, index, safe_spreadsheet=False, workers=spread
         )
-        exporting.export(settings, wanted, pace=Pace(patience=patience), restart=False)
+        exporting.export(settings, wanted, pace=_pace(rate, patience), restart=restart)
     return rows[-1]
 
 
@@ -103,7 +119,10 @@ def import_(
     if_absent: bool = False,
     on: Any = "threads",
     workers: int | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
+    restart: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Store all items of a file in a table, in place of those with the same keys. The file is read here, and sent to the workers.
@@ -112,8 +131,8 @@ def import_(
     """
     with _opened(config) as (settings, rows):
         kind = format_of(Path(path), format)
-        wanted = importing.Import(table, Path(path), kind, _workers(on, workers), if_absent, {}, None)
-        importing.import_(settings, wanted, pace=Pace(patience=patience), restart=False)
+        wanted = importing.Import(table, Path(path), kind, _workers(on, workers), if_absent, {}, _path(checkpoint))
+        importing.import_(settings, wanted, pace=_pace(rate, patience), restart=restart)
     return rows[-1]
 
 
@@ -125,7 +144,10 @@ def copy(
     consistent: bool = False,
     on: Any = "threads",
     workers: int | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
+    restart: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Store all items of a table in another one, in place of those with the same keys.
@@ -133,8 +155,8 @@ def copy(
     Example: ``whole_tables.copy("orders", "orders-2", segments=64, on=client)["written"]``
     """
     with _opened(config) as (settings, rows):
-        wanted = copying.Copy(source, target, Options(), segments, consistent, None, _workers(on, workers))
-        copying.copy(settings, wanted, pace=Pace(patience=patience), restart=False)
+        wanted = copying.Copy(source, target, Options(), segments, consistent, _path(checkpoint), _workers(on, workers))
+        copying.copy(settings, wanted, pace=_pace(rate, patience), restart=restart)
     return rows[-1]
 
 
@@ -146,7 +168,10 @@ def backfill(
     dry_run: bool = False,
     on: Any = "threads",
     workers: int | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
+    restart: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Let a function change all items of a table, each on condition that nobody has changed it meanwhile. Workers import it.
@@ -155,8 +180,8 @@ def backfill(
     """
     name = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', 'function')}"
     with _opened(config) as (settings, rows):
-        wanted = backfilling.Backfill(table, name, segments, dry_run, None, _workers(on, workers))
-        backfilling.backfill(settings, wanted, function, pace=Pace(patience=patience), restart=False)
+        wanted = backfilling.Backfill(table, name, segments, dry_run, _path(checkpoint), _workers(on, workers))
+        backfilling.backfill(settings, wanted, function, pace=_pace(rate, patience), restart=restart)
     return rows[-1]
 
 
@@ -168,7 +193,9 @@ def reencrypt(
     segments: int = 4,
     on: Any = "threads",
     workers: int | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
+    restart: bool = False,
 ) -> dict[str, Any]:
     """Store every item of a model under the key in use. ``db`` is ``"module:name"``, by which workers open it.
 
@@ -176,7 +203,7 @@ def reencrypt(
     """
     with _opened(None) as (settings, rows):
         wanted = _whole(settings, model, db, segments, _workers(on, workers))
-        protecting.reencrypt(settings, wanted, tenant, pace=Pace(patience=patience), restart=False)
+        protecting.reencrypt(settings, wanted, tenant, pace=_pace(rate, patience), restart=restart)
     return rows[-1]
 
 
@@ -187,7 +214,9 @@ def verify(
     segments: int = 4,
     on: Any = "threads",
     workers: int | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
+    restart: bool = False,
 ) -> None:
     """Verify the audit records of all items of a model; `Stop` where some do not hold. ``db`` is as in `reencrypt`.
 
@@ -195,7 +224,7 @@ def verify(
     """
     with _opened(None) as (settings, _):
         wanted = _whole(settings, model, db, segments, _workers(on, workers))
-        protecting.verify(settings, wanted, pace=Pace(patience=patience), restart=False)
+        protecting.verify(settings, wanted, pace=_pace(rate, patience), restart=restart)
 
 
 def _whole(settings: Settings, model: type[Any], db: str, segments: int, workers: Workers) -> protecting.Whole:

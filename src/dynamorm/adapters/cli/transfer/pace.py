@@ -32,7 +32,7 @@ class Pace:
     One that is sent to another process knows of its own share of the rate alone: that of one in ``workers``.
     """
 
-    def __init__(self, *, patience: float, rate: int | None = None) -> None:
+    def __init__(self, *, patience: float, rate: float | None = None) -> None:
         self._patience = patience
         self._rate: float | None = rate
         self._lock = threading.Lock()
