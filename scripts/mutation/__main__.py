@@ -42,7 +42,7 @@ def run(area: str, asked: argparse.Namespace, until: float) -> None:
     say(f"{len(mutants)} mutants")
     # Areas with the same tests are watched together.
     modules = sorted({name for one in AREAS.values() if one.tests == AREAS[area].tests for name in one.files()})
-    plan = Asked(mutants, modules, tests, asked.seconds, asked.again, until)
+    plan = Asked(mutants, modules, tests, asked.seconds, asked.again, until, asked.cases)
     pytest.main([*arguments_of(tests), "-s", "--no-header", "--no-summary"], plugins=[Runner(plan, ledger, say)])
     results = [ledger.results[one.key] for one in mutants if one.key in ledger.results]
     counts = Counter(one.became for one in results)
@@ -62,6 +62,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20, help="tests of so many seconds are asked about a mutant")
+    parser.add_argument("--cases", type=int, default=6, help="so many cases of each test are asked")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop then; the same command goes on from there")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
     parser.add_argument("--only", nargs="+", help="only mutants whose names have one of these words")
@@ -93,7 +94,16 @@ def spawn(area: str, asked: argparse.Namespace) -> None:
     import subprocess
 
     command = [sys.executable, "-m", "scripts.mutation", "run", area]
-    command += ["--sample", str(asked.sample), "--seed", str(asked.seed), "--seconds", str(asked.seconds)]
+    command += [
+        "--sample",
+        str(asked.sample),
+        "--seed",
+        str(asked.seed),
+        "--seconds",
+        str(asked.seconds),
+        "--cases",
+        str(asked.cases),
+    ]
     command += ["--minutes", str(asked.minutes)] + (["--again"] if asked.again else [])
     subprocess.run(command, check=False)
 

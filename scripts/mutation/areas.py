@@ -33,8 +33,10 @@ _FAULTS = (
     "spending", "strange_answers", "throttling", "traceless", "transactions", "transactions_several", "transport",
 )  # fmt: skip
 _BEHAVIOUR = (
-    "append_only", "batch_write", "items", "kept_answers", "rules_and_tokens", "rules_that_read", "save", "save_defaults", "siblings", "times",
-    "token_ring", "transactions", "unique", "update", "upsert", "versions", "write_rules",
+    "append_only", "batch_write", "inheritance", "items", "kept_answers", "read_rules", "rules_and_errors",
+    "rules_and_tokens", "rules_and_verbs", "rules_that_read", "save", "save_defaults", "scope_moments", "siblings",
+    "spool_proof", "times", "token_ring", "transactions", "unique", "update", "upsert", "versions", "who_is_to_blame",
+    "write_rules",
 )  # fmt: skip
 _CORE = (
     *(f"tests/faults/test_{name}.py" for name in _FAULTS),

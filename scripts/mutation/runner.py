@@ -27,8 +27,6 @@ from .watch import Watched, place_of, watch
 SLOWER = 8.0
 """A test may take so many times what it took without a mutant, and `PATIENCE` seconds beside that, before it is endless."""
 PATIENCE = 8.0
-CASES = 6
-"""Of a test with many cases so many are asked."""
 MEMORY = 6 * 1024**3
 KILLED, SURVIVED = 3, 0
 
@@ -42,6 +40,7 @@ class Asked(NamedTuple):
     seconds: float
     again: bool
     until: float
+    cases: int
 
 
 class Runner:
@@ -70,10 +69,10 @@ class Runner:
     def pytest_runtestloop(self, session: Any) -> bool:
         """In the place of running all tests."""
         asked = self.asked
-        session.items[:] = few(session.items)
+        session.items[:] = few(session.items, asked.cases)
         self.items = {item.nodeid: item for item in session.items}
         self.functions = functions_of(asked.modules)
-        place = place_of(asked.modules, asked.test_files, ROOT)
+        place = place_of(asked.modules, asked.test_files, ROOT, asked.cases)
         if not place.exists():
             began = time.monotonic()
             self.say(f"{len(session.items)} tests are run once, to know which lines they run")
@@ -229,7 +228,7 @@ def _fork(body: Callable[[], object]) -> int:
         os._exit(4)
 
 
-def few(items: Sequence[Any]) -> list[Any]:
+def few(items: Sequence[Any], most: int) -> list[Any]:
     """The tests on one face alone, for flows are the same on both; and of one with many cases only some, the same each time."""
     there = {item.nodeid for item in items}
     cases: dict[str, list[Any]] = {}
@@ -242,7 +241,7 @@ def few(items: Sequence[Any]) -> list[Any]:
     chosen = {
         item.nodeid
         for some in cases.values()
-        for item in sorted(some, key=lambda one: crc32(one.nodeid.encode()))[:CASES]
+        for item in sorted(some, key=lambda one: crc32(one.nodeid.encode()))[:most]
     }
     return [item for item in items if item.nodeid in chosen]
 

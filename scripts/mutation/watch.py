@@ -38,9 +38,9 @@ class Watched:
         return {test for tests in self.lines.get(module, {}).values() for test in tests if test in self.seconds}
 
 
-def place_of(modules: Sequence[str], test_files: Iterable[str], root: Path) -> Path:
-    """Where it is kept for these texts."""
-    digest = hashlib.sha256()
+def place_of(modules: Sequence[str], test_files: Iterable[str], root: Path, cases: int) -> Path:
+    """Where it is kept for these texts, and so many cases of each test."""
+    digest = hashlib.sha256(b"%d" % cases)
     for path in [*(source_path(one) for one in modules), *(root / one for one in test_files)]:
         digest.update(path.read_bytes())
     return KEPT / f"watched-{digest.hexdigest()[:16]}.json"

@@ -202,8 +202,34 @@ def test_what_fails_while_the_result_is_made_says_that_the_write_was_applied(
     raised: Any = caught.value
     assert raised.outcome is Outcome.APPLIED
     assert raised.__notes__ == ["The write was applied; only making its result failed."]
+    assert not getattr(raised, "retryable", False)
     assert len(desk.store.changes) == (2 if change == "put" and lose else 1)  # that may be sent twice
     assert amount(desk.store) == 105
+
+
+def test_what_is_found_out_later_does_not_depend_on_the_object_in_memory(scripted: Make) -> None:
+    """The write is sent again and applied, though its object takes no values any more."""
+    desk = Desk(scripted, SAVE, every_write=five)
+    box = desk.db.get(Box, "p1")
+    box.amount = 105
+    with pytest.raises(OutcomeUnknown) as caught:
+        desk.db.save(box)
+    desk.every_write, desk.bucket.tokens = None, desk.bucket.capacity
+    box.closed = ValueError("no")
+    assert caught.value.resolve() is Outcome.APPLIED
+    assert amount(desk.store) == 105
+
+
+def test_an_error_that_is_no_answer_is_not_taken_for_one_when_it_is_found_out(scripted: Make) -> None:
+    """A fault of the program itself is seen, and not told as an unknown outcome."""
+    desk = Desk(scripted, SAVE, every_write=five)
+    box = desk.db.get(Box, "p1")
+    box.amount = 105
+    with pytest.raises(OutcomeUnknown) as caught:
+        desk.db.save(box)
+    desk.every_write, desk.bucket.tokens = lambda *_: RuntimeError("a fault of the program"), desk.bucket.capacity
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        caught.value.resolve()
 
 
 @pytest.mark.parametrize("fault", [five, lost])
@@ -215,6 +241,7 @@ def test_a_result_that_cannot_be_read_back_says_so_too(scripted: Make, fault: An
     raised: Any = caught.value
     assert raised.outcome is Outcome.APPLIED
     assert any("reading its result back" in note for note in raised.__notes__)
+    assert raised.retryable is False  # the write would be made a second time
     assert len(desk.store.changes) == 1
 
 
