@@ -759,11 +759,11 @@ def test_the_usual_aws_variables_are_read():
 def test_the_most_specific_endpoint_goes_first():
     environ = {}
     for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "DYNAMODB_ENDPOINT", "DYNAMORM_ENDPOINT"):
-        environ[variable] = f"https://{variable.lower()}.api.aws"
+        environ[variable] = f"https://{variable.lower()}.dynamodb.eu-west-1.api.aws"
         assert Config.from_env(environ).endpoint == environ[variable]
     assert (
         Config.from_env(
-            {"AWS_ENDPOINT_URL": "https://a.api.aws", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+            {"AWS_ENDPOINT_URL": "https://a.dynamodb.eu-west-1.api.aws", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
         ).endpoint
         is None
     )

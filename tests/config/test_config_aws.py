@@ -54,13 +54,13 @@ SERVICES = """
 [profile dev]
 region = eu-west-1
 services = local   # where the emulators are
-endpoint_url = https://all.api.aws
+endpoint_url = https://all.dynamodb.eu-west-1.api.aws
 
 [services local]
 s3 =
-  endpoint_url = https://s3.api.aws
+  endpoint_url = https://s3.dynamodb.eu-west-1.api.aws
 dynamodb =
-    endpoint_url = https://dev.api.aws
+    endpoint_url = https://dev.dynamodb.eu-west-1.api.aws
     unknown = 1
 
 [services empty]
@@ -75,14 +75,17 @@ region = eu-central-1
 
 def test_the_most_specific_endpoint_goes_first_and_the_environment_before_the_profile(files):
     files(SERVICES, AWS_PROFILE="dev")
-    assert resolved().endpoint == "https://dev.api.aws"
+    assert resolved().endpoint == "https://dev.dynamodb.eu-west-1.api.aws"
     files(SERVICES.replace("services = local", "services = empty"))
-    assert resolved().endpoint == "https://all.api.aws"
+    assert resolved().endpoint == "https://all.dynamodb.eu-west-1.api.aws"
     for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "DYNAMODB_ENDPOINT", "DYNAMORM_ENDPOINT"):
-        url = f"https://{variable.lower()}.api.aws"
+        url = f"https://{variable.lower()}.dynamodb.eu-west-1.api.aws"
         files(SERVICES, **{variable: url})
         assert resolved().endpoint == url
-    assert resolved(endpoint="https://given.api.aws").endpoint == "https://given.api.aws"
+    assert (
+        resolved(endpoint="https://given.dynamodb.eu-west-1.api.aws").endpoint
+        == "https://given.dynamodb.eu-west-1.api.aws"
+    )
 
 
 @pytest.mark.parametrize("where", ["variable", "file"])
@@ -90,34 +93,34 @@ def test_ignored_endpoints_are_ignored_wherever_they_stand(files, where):
     line = "\nignore_configured_endpoint_urls = true" if where == "file" else ""
     environ = {} if where == "file" else {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
     text = SERVICES.replace("[profile dev]", f"[profile dev]{line}")
-    files(text, AWS_PROFILE="dev", AWS_ENDPOINT_URL="https://a.api.aws", **environ)
+    files(text, AWS_PROFILE="dev", AWS_ENDPOINT_URL="https://a.dynamodb.eu-west-1.api.aws", **environ)
     assert resolved().endpoint == Config().resolve_endpoint() == "https://dynamodb.eu-west-1.amazonaws.com"
 
 
 @pytest.mark.parametrize("config", [Config(profile="dev"), Config(profile="dev", region="eu-west-1")])
 def test_the_profiles_endpoint_counts_for_settings_made_in_code(files, config):
     files(SERVICES)
-    assert config.resolve_endpoint() == "https://dev.api.aws"
+    assert config.resolve_endpoint() == "https://dev.dynamodb.eu-west-1.api.aws"
     assert config.resolve_region() == "eu-west-1"
 
 
 def test_the_default_profile_counts_where_none_is_named(files):
-    files("[default]\nregion = eu-west-1\nendpoint_url = https://dev.api.aws\n")
-    assert Config().resolve_endpoint() == "https://dev.api.aws"
-    assert Config.from_env().endpoint == "https://dev.api.aws"
-    assert Config(credentials=Credentials("a", "b")).resolve_endpoint() == "https://dev.api.aws"
+    files("[default]\nregion = eu-west-1\nendpoint_url = https://dev.dynamodb.eu-west-1.api.aws\n")
+    assert Config().resolve_endpoint() == "https://dev.dynamodb.eu-west-1.api.aws"
+    assert Config.from_env().endpoint == "https://dev.dynamodb.eu-west-1.api.aws"
+    assert Config(credentials=Credentials("a", "b")).resolve_endpoint() == "https://dev.dynamodb.eu-west-1.api.aws"
 
 
 @pytest.mark.parametrize("named", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "DYNAMORM_PROFILE"])
 def test_the_settings_are_those_of_the_profile_whose_keys_are_not_used(files, named):
     files(SERVICES, **{named: "dev", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"})
-    assert resolved().endpoint == "https://dev.api.aws"
+    assert resolved().endpoint == "https://dev.dynamodb.eu-west-1.api.aws"
 
 
 def test_the_credentials_file_may_hold_settings_and_goes_before_the_config_file(files):
-    keys = "[dev]\naws_access_key_id = AKID\naws_secret_access_key = s\nendpoint_url = https://keys.api.aws\n"
+    keys = "[dev]\naws_access_key_id = AKID\naws_secret_access_key = s\nendpoint_url = https://keys.dynamodb.eu-west-1.api.aws\n"
     files(SERVICES.replace("services = local", ""), keys, AWS_PROFILE="dev")
-    assert resolved().endpoint == "https://keys.api.aws"
+    assert resolved().endpoint == "https://keys.dynamodb.eu-west-1.api.aws"
 
 
 @pytest.mark.parametrize("make", [Config.from_env, Presets.production, Presets.high_throughput, Presets.aws_lambda])
@@ -133,7 +136,7 @@ def test_a_foreign_endpoint_of_a_profile_is_refused_with_its_place(files, make, 
 
 def test_production_refuses_the_profiles_endpoint_unless_the_code_allows_it(files):
     files(
-        SERVICES.replace("dev.api.aws", "db.example.com"),
+        SERVICES.replace("dev.dynamodb.eu-west-1.api.aws", "db.example.com"),
         AWS_PROFILE="dev",
         DYNAMORM_ENDPOINT_ALLOW_LIST="db.example.com",
     )
@@ -144,14 +147,14 @@ def test_production_refuses_the_profiles_endpoint_unless_the_code_allows_it(file
     bare = Config(preset="production", crc="require", profile="dev")
     with pytest.raises(ConfigError, match=r"db\.example\.com"):
         bare.resolve()
-    local = SERVICES.replace("https://dev.api.aws", "http://localhost:8000")
+    local = SERVICES.replace("https://dev.dynamodb.eu-west-1.api.aws", "http://localhost:8000")
     files(local)
     with pytest.raises(ConfigError, match="localhost"):
         Presets.production()
 
 
 def test_plain_http_of_a_profile_is_refused_with_the_fix(files):
-    files(SERVICES.replace("https://dev.api.aws", "http://localhost:8000"), AWS_PROFILE="dev")
+    files(SERVICES.replace("https://dev.dynamodb.eu-west-1.api.aws", "http://localhost:8000"), AWS_PROFILE="dev")
     for make in (Config.from_env, lambda: Config(profile="dev").resolve(), lambda: DB(Config(profile="dev"))):
         with pytest.raises(
             ConfigError, match=r"endpoint_url of dynamodb in \[services local\].*allow_insecure_local=True"
@@ -227,7 +230,7 @@ def test_the_home_folder_is_that_of_the_environment(tmp_path):
 def test_the_local_preset_takes_an_emulator_from_awss_settings_and_nothing_else(files):
     files(SERVICES, AWS_PROFILE="dev")
     assert Presets.local_development().embedded
-    files(SERVICES.replace("https://dev.api.aws", "http://localhost:8000"))
+    files(SERVICES.replace("https://dev.dynamodb.eu-west-1.api.aws", "http://localhost:8000"))
     assert Presets.local_development().endpoint == "http://localhost:8000"
     files(AWS_ENDPOINT_URL="http://localhost:4566")
     assert Presets.local_development().endpoint == "http://localhost:4566"
@@ -236,25 +239,28 @@ def test_the_local_preset_takes_an_emulator_from_awss_settings_and_nothing_else(
 
 
 def test_streams_have_an_endpoint_of_their_own(files):
-    files(AWS_REGION="eu-west-1", AWS_ENDPOINT_URL_DYNAMODB_STREAMS="https://streams.api.aws")
-    assert resolved().streams_endpoint == "https://streams.api.aws"
-    assert resolved(endpoint="https://given.api.aws").streams_endpoint is None
+    files(AWS_REGION="eu-west-1", AWS_ENDPOINT_URL_DYNAMODB_STREAMS="https://streams.dynamodb.eu-west-1.api.aws")
+    assert resolved().streams_endpoint == "https://streams.dynamodb.eu-west-1.api.aws"
+    assert resolved(endpoint="https://given.dynamodb.eu-west-1.api.aws").streams_endpoint is None
     with pytest.raises(ConfigError, match=r"streams_endpoint http://db.example.com is plain http"):
         Config(streams_endpoint="http://db.example.com")
     with pytest.raises(ConfigError, match=r"db\.example\.com"):
         Config(streams_endpoint="https://db.example.com")
-    with DB(Config(region="eu-west-1", streams_endpoint="https://streams.api.aws")) as db:
-        assert db._session.streams().endpoint.host == "streams.api.aws"
+    with DB(Config(region="eu-west-1", streams_endpoint="https://streams.dynamodb.eu-west-1.api.aws")) as db:
+        assert db._session.streams().endpoint.host == "streams.dynamodb.eu-west-1.api.aws"
 
 
 # -------------------------------------------------------------------------------------------------- Region, variants
 
 
 def test_the_profiles_region_is_the_last_resort(files):
-    files(SERVICES)
+    services = SERVICES.replace("services = local", "services = empty").replace(
+        "endpoint_url = https://all", "# https://all"
+    )
+    files(services)
     assert resolved().region == "eu-central-1"
     assert resolved(profile="dev").region == "eu-west-1"
-    files(SERVICES, AWS_DEFAULT_REGION="ap-south-1")
+    files(services, AWS_DEFAULT_REGION="ap-south-1")
     assert resolved(profile="dev").region == "ap-south-1"
     assert resolved(region="us-east-1", profile="dev").region == "us-east-1"
 

@@ -269,8 +269,9 @@ def _host_rules(config: Config, name: str, text: str) -> EndpointURL:
         fix = "allow_insecure_local=True" if url.loopback else _https_fix(url)
         raise ConfigError(f"{name} {url.url} is plain http, which anybody on the way can read: use {fix}")
     if not emulator and not host_allowed(url.host, config.endpoint_allow_list):
+        what = "one that anybody can have with AWS" if is_aws_host(url.host) else "not AWS's"
         raise ConfigError(
-            f"{name} host {url.host} is not AWS's: if requests shall go there, pass endpoint_allow_list=({url.host!r},)"
+            f"{name} host {url.host} is {what}: if requests shall go there, pass endpoint_allow_list=({url.host!r},)"
         )
     found = region_of(url.host)
     if found is not None and config.region is not None and found != config.region:

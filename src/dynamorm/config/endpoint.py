@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from msgspec import Struct
 
-from dynamorm.config.partitions import dynamodb_host, is_aws_host, is_dual_stack, streams_host
+from dynamorm.config.partitions import dynamodb_host, is_aws_host, is_dual_stack, is_service_host, streams_host
 from dynamorm.errors import ConfigError
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "streams_endpoint",
 ]
 
-METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
+METADATA_HOSTS = frozenset(
+    {"metadata", "metadata.goog", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
 """Names that clouds give to the service that hands out instance credentials. Never a database."""
 
 _SERVICE_LABELS = frozenset(
@@ -35,8 +38,11 @@ _SERVICE_LABELS = frozenset(
 )
 _METADATA_ADDRESSES = ("100.100.100.200", "168.63.129.16", "192.0.0.192")
 """Metadata services outside the link-local range: Alibaba, Azure, Oracle."""
-_METADATA_NETWORK = "fd00:ec2::/32"
-"""AWS's over IPv6."""
+_METADATA_NETWORKS = ("fd00:ec2::/32", "fd20:ce::/64", "fd00:c1::/32", "fd00:42::/32")
+"""Those over IPv6: AWS's, Google's, Oracle's, Scaleway's."""
+_EMBEDDING = ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")
+"""Networks whose last 32 bits are an IPv4 address that is reached through them: NAT64 (RFC 6052, RFC 8215), addresses that are
+compatible with IPv4 (RFC 4291), and those that SIIT translates (RFC 2765)."""
 _METADATA = "it belongs to a cloud's instance metadata service"
 _LINK_LOCAL = "it is link-local, where clouds keep the instance metadata service"
 _MULTICAST = "it is a multicast address"
@@ -66,11 +72,11 @@ class EndpointURL(Struct, frozen=True):
 
 
 def host_allowed(host: str, allow_list: Sequence[str]) -> bool:
-    """Whether ``host`` is AWS's, or named in ``allow_list`` (exact names, or ``*.suffix`` for names below a suffix).
+    """Whether ``host`` is a service of AWS's, or named in ``allow_list`` (exact names, or ``*.suffix`` for names below a suffix).
 
     Example: ``host_allowed("db.corp.example", ("*.corp.example",))`` is True.
     """
-    if is_aws_host(host):
+    if is_service_host(host):
         return True
     return any(
         host == entry or (entry.startswith("*.") and host.endswith(entry[1:]) and len(host) >= len(entry))
@@ -128,20 +134,27 @@ def _forbidden_ipv6(address: str, *, loopback_ok: bool) -> str | None:
         ip = ipaddress.IPv6Address(address)
     except ValueError:
         return "it is not an IP address"
+    if ip.is_unspecified:
+        return _UNSPECIFIED
+    if ip.is_loopback:
+        return None if loopback_ok else _THIS_MACHINE
     inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-    if inner is None and ip in ipaddress.IPv6Network("64:ff9b::/96"):  # NAT64 (RFC 6052) reaches IPv4 through it
+    if inner is None and (_is_isatap(ip) or any(ip in ipaddress.IPv6Network(one) for one in _EMBEDDING)):
         inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     if inner is not None:
         return forbidden_address(str(inner), loopback_ok=loopback_ok)
-    if ip in ipaddress.IPv6Network(_METADATA_NETWORK):
+    if any(ip in ipaddress.IPv6Network(one) for one in _METADATA_NETWORKS):
         return _METADATA
     if ip.is_link_local:
         return _LINK_LOCAL
     if ip.is_multicast:
         return _MULTICAST
-    if ip.is_unspecified:
-        return _UNSPECIFIED
-    return _THIS_MACHINE if ip.is_loopback and not loopback_ok else None
+    return None
+
+
+def _is_isatap(ip: Any) -> bool:
+    """Whether an IPv6 address holds one of IPv4 behind ``:0:5efe:`` (RFC 5214)."""
+    return (int(ip) >> 32) & 0xFDFFFFFF == 0x5EFE
 
 
 def parse_endpoint(url: str) -> EndpointURL:

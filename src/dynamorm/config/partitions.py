@@ -48,6 +48,10 @@ PARTITIONS = (
 
 _OWN_STREAMS_NAME = frozenset({"aws", "aws-cn", "aws-us-gov"})
 """Where the dual-stack host of DynamoDB Streams begins with ``streams-dynamodb``, not with ``streams.dynamodb``."""
+_SERVICES = frozenset(
+    service + fips for service in ("dynamodb", "ddb", "streams-dynamodb", "kms", "sts") for fips in ("", "-fips")
+)
+"""The labels that stand before the Region in the hosts of the services that are asked."""
 _NEW_REGION = r"[a-z]{2}-[a-z]+-\d+"
 """The form of a Region that is opened next in the partition ``aws``; all other partitions have longer names."""
 
@@ -81,6 +85,26 @@ def is_aws_host(host: str) -> bool:
         return True
     last = host.rpartition(".")[2]
     return last != host and not last.isdigit() and host.endswith(_newer_suffixes())  # neither a label nor an address
+
+
+def is_service_host(host: str) -> bool:
+    """Whether ``host`` is one of AWS's that only AWS can have: of DynamoDB, its streams, KMS or STS, in a Region or a VPC.
+
+    Anybody can have a name below AWS's: of a bucket, of a machine, of an API behind a gateway. Requests are not sent there.
+
+    Example: ``is_service_host("evil.execute-api.eu-west-1.amazonaws.com")`` is False.
+    """
+    if not is_aws_host(host):
+        return False
+    return any(_is_service(host.removesuffix(end)) for end in (*_SUFFIXES, *_newer_suffixes()) if host.endswith(end))
+
+
+def _is_service(name: str) -> bool:
+    """Whether a host's name, without the partition's labels, ends in one of the services and a Region."""
+    before, _, region = name.removesuffix(".vpce").rpartition(".")
+    if not before:
+        return region == "sts"  # the one that has a host for all Regions
+    return before.rpartition(".")[2] in _SERVICES and region.count("-") >= 2
 
 
 def dynamodb_host(region: str, *, fips: bool = False, dual_stack: bool = False, account_id: str | None = None) -> str:

@@ -44,7 +44,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
 
     * ``region``: such as ``"eu-west-1"``. Left out: the one in an AWS endpoint's name, then AWS's settings.
     * ``endpoint``: such as ``"https://dynamodb.eu-west-1.amazonaws.com"``, which is also the default for that Region.
-      AWS's hosts are always allowed, others only when named in ``endpoint_allow_list`` (exact names, or
+      The hosts of AWS's services are always allowed, others only when named in ``endpoint_allow_list`` (exact names, or
       ``"*.suffix"``): a request carries data and a signature, so a changed variable must not choose who gets it.
       This machine needs no entry. Link-local and metadata addresses are refused whatever is listed.
     * ``streams_endpoint``: where streams are read. Left out: DynamoDB Streams in the Region, or ``endpoint`` itself
@@ -260,11 +260,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
 
         Raises `ConfigError` when there is none.
         """
-        found = self.region or (self.endpoint and region_of(parse_endpoint(self.endpoint).host))
+        found = _region_said(self) or _region_said(self.resolve())
         if not found:
-            found = self.resolve().region
-            if found is None:
-                raise ConfigError(_loading().NO_REGION)
+            raise ConfigError(_loading().NO_REGION)
         return found
 
     def resolve_endpoint(self) -> str:
@@ -382,6 +380,11 @@ class Presets:
 def _load(environ: Mapping[str, str] | None, preset: str | None, overrides: dict[str, Any]) -> Config:
     config: Config = _loading().from_env(Config, environ, preset, overrides)
     return config
+
+
+def _region_said(config: Config) -> str | None:
+    """The Region that settings name, or the endpoint of them does."""
+    return config.region or (None if config.endpoint is None else region_of(parse_endpoint(config.endpoint).host))
 
 
 def _loading() -> ModuleType:

@@ -126,11 +126,18 @@ def _like(pattern: str, value: str) -> bool:
 def _pattern(pattern: str) -> Callable[[str], Any]:
     if _VARIABLE.search(pattern):
         raise Unclear
-    pieces = [
-        ".*" if many else "." if one else re.escape(as_it_is or plain)
-        for as_it_is, many, one, plain in _SIGNS.findall(pattern)
-    ]
-    return re.compile("".join(pieces), re.DOTALL).fullmatch
+    pieces = [""]
+    for as_it_is, many, one, plain in _SIGNS.findall(pattern):
+        if many:
+            pieces.append("")
+        else:
+            pieces[-1] += "." if one else re.escape(as_it_is or plain)
+    start, *rest = pieces
+    if not rest:
+        return re.compile(start, re.DOTALL).fullmatch
+    # What lies between two stars is looked for once, at its first place: so no pattern makes it slow.
+    inner = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return re.compile(f"{start}{inner}.*{rest[-1]}", re.DOTALL).fullmatch
 
 
 def _equal(pattern: str, value: str) -> bool:

@@ -21,10 +21,10 @@ from typing import Final, NamedTuple
 from dynamorm.engine.refusal import Refusal, invalid
 
 _scan = re.compile(
-    r"""(?:\s+|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*
+    r"""(?:\s++|--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)*+
     (?:(?P<word>[A-Za-z_$][A-Za-z0-9_$]*)
-    |(?P<name>"(?:[^"]|"")*")
-    |(?P<text>'(?:[^']|'')*')
+    |(?P<name>"(?:[^"]|"")*+")
+    |(?P<text>'(?:[^']|'')*+')
     |(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<mark><<|>>|<>|!=|<=|>=|[=<>()\[\]{},.:;*+?-])
     |(?P<end>\Z))""",

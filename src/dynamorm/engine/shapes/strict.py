@@ -9,7 +9,7 @@ import msgspec
 
 from dynamorm.engine.refusal import unreadable
 
-_members: Final = re.compile(rb'"(?:[^"\\]|\\.)*"\s*(:?)').findall
+_members: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"\s*+(:?)').findall
 _decode: Final = msgspec.json.Decoder().decode
 
 
