@@ -53,7 +53,6 @@ def checkpoints(folder):
 
 
 @pytest.mark.parametrize("name", LONG)
-@pytest.mark.whole
 def test_a_long_command_goes_on(process, run, source, stored, tmp_path, name):
     vaulted = name.startswith(("audit", "keys"))
     if vaulted:

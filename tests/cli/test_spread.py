@@ -184,9 +184,8 @@ def test_a_cluster_that_does_not_answer(refused, source, monkeypatch):
     assert "no Dask scheduler answers" in refused(4, "export", "source", "x.jsonl", "--on", "dask:nothing at all")
 
 
-@pytest.mark.once
+@pytest.mark.soak
 @pytest.mark.timeout(240)
-@pytest.mark.embedded
 def test_a_dask_cluster_whose_workers_are_killed(process, run, source, program, stored):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(

@@ -441,7 +441,7 @@ def test_a_child_never_has_half_of_a_request_of_another_thread():
         thread.start()
         codes = set()
         try:
-            for _ in range(150):
+            for _ in range(50):
                 child = os.fork()
                 if child == 0:  # pragma: no cover - another process
                     code = 1
