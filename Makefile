@@ -18,6 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Extra arguments, for instance: make test PYTEST_ARGS="-x -k version"
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
+RELEASE_ARGS ?=
 # More test processes than cores: many tests wait for a server, a time limit or a child. Each of them collects all tests,
 # which takes it half a minute, so there are not too many either.
 PARALLEL ?= -n 4
@@ -68,12 +69,19 @@ $(VENV)/.installed-docs: $(VENV)/.created pyproject.toml
 	@$(PY) $(PIP_INSTALL) --editable '.[docs]'
 	@touch $@
 
+# An environment of its own: what builds a release must not depend on what the tests need.
+.venv-release/.installed: $(VENV)/.created pyproject.toml
+	@echo "installing dynamorm-py[release] into .venv-release"
+	@$(PY) -m venv --clear .venv-release
+	@.venv-release/bin/python $(PIP_INSTALL) --editable '.[release]'
+	@touch $@
+
 .PHONY: setup
 setup: $(VENV)/.installed-dev  ## create .venv with everything a contributor needs
 
 .PHONY: clean
 clean:  ## remove the environments, caches and downloads
-	rm -rf $(VENV) .venv-3.* .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-3.* .venv-release .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------------- runs
@@ -140,25 +148,37 @@ mutation: $(VENV)/.installed-dev  ## mutants of the safety modules meet the test
 docs: $(VENV)/.installed-docs  ## the documentation, in build/docs/html; a warning is an error
 	nice $(PY) -m scripts.docs
 
+.PHONY: release
+release: .venv-release/.installed  ## wheel, source distribution, lists of components and checksums of this commit, checked
+	.venv-release/bin/python -m scripts.release $(RELEASE_ARGS)
+
 # ---------------------------------------------------------------------------------------------------------------- lint
 
 .PHONY: lint
-lint: $(VENV)/.installed-dev  ## ruff, the asyncio face as generated, mypy --strict, pyright, the import contracts, the typing tests
+lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, pyright, generated files, import contracts, typing tests, scans for weaknesses and secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PY) scripts/async_face.py --check
 	$(PY) scripts/draw_rooms.py --check
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
-	$(MAKE) --no-print-directory -j 2 --output-sync lint-mypy lint-pyright
+	@# Each of them has one process that computes, so two at a time take half as long.
+	$(MAKE) --no-print-directory -j 2 --output-sync=target lint-mypy lint-pyright lint-scans lint-types
 	$(PY) -m pytest -m typing -n 2 $(TYPED) $(PYTEST_ARGS)
 
-# Each of them uses one core.
-.PHONY: lint-mypy lint-pyright
+.PHONY: lint-mypy lint-pyright lint-scans lint-types
 lint-mypy: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 lint-pyright: $(VENV)/.installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
+
+# bandit, detect-secrets, zizmor, and the form of the workflows; the exceptions are in scripts/scans/allowed.txt.
+lint-scans: $(VENV)/.installed-dev
+	$(PY) -m scripts.scans
+
+# Every public symbol has a known type: pyright --verifytypes.
+lint-types: $(VENV)/.installed-dev
+	$(PY) -m scripts.release.typed
 
 .PHONY: format
 format: $(VENV)/.installed-dev  ## let ruff mend what it can

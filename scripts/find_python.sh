@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the Python to build an environment with. Without an argument: python3.11 first (the oldest version supported, so
-# nothing newer slips into the code), then any newer one. With an argument such as 3.12: that version or nothing.
+# nothing newer slips into the code), then any newer one. With an argument such as 3.12: that version or nothing; 3.14t is
+# the free-threaded build of a version.
 set -euo pipefail
 
 wanted="${1:-}"
@@ -10,10 +11,11 @@ oldest="3.11"
 # without the parts of the standard library that build environments.
 usable() {
     "$1" - "$wanted" "$oldest" >/dev/null 2>&1 <<'PY'
-import sys, ensurepip, venv
+import sys, sysconfig, ensurepip, venv
 wanted, oldest = sys.argv[1:]
-have = "%d.%d" % sys.version_info[:2]
-ok = have == wanted if wanted else sys.version_info[:2] >= tuple(map(int, oldest.split(".")))
+free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+have = "%d.%d" % sys.version_info[:2] + "t" * free
+ok = have == wanted if wanted else not free and sys.version_info[:2] >= tuple(map(int, oldest.split(".")))
 sys.exit(0 if ok and sys.implementation.name == "cpython" else 1)
 PY
 }
@@ -24,7 +26,7 @@ candidates() {
     for version in "${versions[@]}"; do
         type -ap "python$version" || true
         # pyenv keeps versions that its shims show only when they are activated.
-        compgen -G "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version.*/bin/python$version" | sort -rV || true
+        compgen -G "${PYENV_ROOT:-$HOME/.pyenv}/versions/${version%t}.*/bin/python$version" | sort -rV || true
     done
     type -ap python3 || true
     type -ap python || true

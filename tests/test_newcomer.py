@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from scripts.release import contents
 from tests.support.wheel import ROOT, clean, environment, pip, wheel
 
 # What is built and installed is the same for every version; an index that answers slowly is no failure.
@@ -45,6 +46,11 @@ def test_the_wheel_holds_the_package_alone(built: Path) -> None:
         "dynamorm/plugins/dashboard/dashboard.js",
     ]
     assert not [path for path in inside if {"demo", "examples", "tests"}.intersection(path.parts)]
+
+
+def test_the_wheel_is_as_it_is_declared(built: Path) -> None:
+    """Every file that is committed, the licences, and nothing else; the metadata are those of pyproject.toml."""
+    assert contents.faults_of_wheel(built) == []
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from packaging.version import InvalidVersion, Version
 
 from tests.support.wheel import ROOT
 
+pytestmark = pytest.mark.whole
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 HEADING = re.compile(r"^## (?P<text>.*)$", re.MULTILINE)

@@ -1,0 +1,1 @@
+"""The files of a release, built and checked: ``make release``."""
