@@ -34,7 +34,10 @@ type_of_scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed place. ``scopes`` are the functions around it, outermost first: name and first line; none at import time."""
+    """One changed place. ``scopes`` are the functions around it, outermost first: name and first line; none at import time.
+
+    ``named`` is the constant of the module that it is part of, or the function whose default it is.
+    """
 
     module: str
     function: str
@@ -46,6 +49,7 @@ class Mutant:
     end: int
     place: int
     scopes: tuple[tuple[str, int], ...] = field(compare=False)
+    named: str = ""
 
     @property
     def key(self) -> str:
@@ -62,6 +66,7 @@ class _Found:
     apply: Callable[[], None]
     names: tuple[str, ...]
     scopes: tuple[tuple[str, int], ...]
+    named: str
 
 
 def source_path(module: str) -> Path:
@@ -81,7 +86,7 @@ def mutants_of(module: str) -> tuple[list[Mutant], Counter[str]]:
         found.append(
             Mutant(
                 module, function, one.kind, before, one.after, seen[known], line, one.node.end_lineno or line,  # type: ignore[attr-defined]
-                place, one.scopes,
+                place, one.scopes, one.named,
             )
         )  # fmt: skip
         seen[known] += 1
@@ -96,6 +101,15 @@ def compiled(module: str, place: int) -> CodeType:
             one.apply()
             break
     return compile(ast.fix_missing_locations(tree), str(source_path(module)), "exec", dont_inherit=True)
+
+
+def lines_with(module: str, name: str) -> list[int]:
+    """The lines of a module that use a name."""
+    return [
+        one.lineno
+        for one in ast.walk(_tree(module))
+        if (isinstance(one, ast.Name) and one.id == name) or (isinstance(one, ast.Attribute) and one.attr == name)
+    ]
 
 
 def _tree(module: str) -> ast.Module:
@@ -115,6 +129,7 @@ class _Walk:
         self.names: list[str] = []
         self.qualified: list[str] = []
         self.scopes: list[tuple[str, int]] = []
+        self.named = ""
 
     def module(self, tree: ast.Module) -> Iterator[_Found]:
         yield from self._fields(tree)
@@ -146,7 +161,18 @@ class _Walk:
             return apply
 
         for kind, after, apply in _changes(node, parent, name, put):
-            yield _Found(node, kind, _short(after), apply, tuple(self.names), tuple(self.scopes))
+            yield _Found(
+                node,
+                kind,
+                _short(after),
+                apply,
+                tuple(self.names),
+                tuple(self.scopes),
+                "" if self.scopes else self.named,
+            )
+        if not self.scopes and isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            self.named = target.id if isinstance(target, ast.Name) else ""
         if isinstance(node, type_of_scope):
             yield from self._scope(node)
         elif isinstance(node, ast.ClassDef):
@@ -161,6 +187,9 @@ class _Walk:
 
     def _scope(self, node: type_of_scope) -> Iterator[_Found]:
         name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
+        self.named = (
+            self.named if isinstance(node, ast.Lambda) else node.name
+        )  # its defaults are met where it is called
         yield from self._fields(node, but=frozenset({"body"}))
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         first = min([node.lineno, *(one.lineno for one in decorators)])
@@ -210,7 +239,11 @@ def _changes(
         yield gone("call removed")
     elif isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        if node.value is not None and isinstance(target, ast.Attribute | ast.Subscript):
+        if (
+            isinstance(target, ast.Attribute | ast.Subscript)
+            and node.value is not None
+            and rule_of(node.value, "") is None
+        ):
             yield gone("assignment removed")
     elif isinstance(node, ast.Raise):
         yield gone("raise removed")

@@ -21,7 +21,7 @@ import pytest
 from .areas import ROOT
 from .ledger import Ledger, Result
 from .living import functions_of, put_into, type_of_index
-from .mutants import Mutant
+from .mutants import Mutant, lines_with
 from .watch import Watched, place_of, watch
 
 SLOWER = 8.0
@@ -100,7 +100,9 @@ class Runner:
         if mutant.scopes and mutant.kind != "default":
             found = self.watched.tests_of(mutant.module, mutant.line, mutant.end)
         else:
-            found = self.watched.tests_of_module(mutant.module)
+            used = lines_with(mutant.module, mutant.named) if mutant.named and not mutant.scopes else []
+            found = {test for line in used for test in self.watched.tests_of(mutant.module, line, line)}
+            found = found or self.watched.tests_of_module(mutant.module)
         seconds = self.watched.seconds
         turns: Counter[str] = Counter()
         order: list[tuple[int, float, str]] = []
