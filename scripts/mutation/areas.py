@@ -28,7 +28,7 @@ class Area(NamedTuple):
 
 
 _FAULTS = (
-    "append_only", "batch_write", "budget", "cancelled", "capacity_asked", "clock", "counters", "credentials", "deadlines", "integrity",
+    "append_only", "batch_write", "budget", "cancelled", "capacity_asked", "clock", "counters", "credentials", "deadlines", "http", "integrity",
     "late", "late_copies", "leases", "looking", "partiql", "random", "refused", "resolve", "server_errors", "settling", "siblings",
     "spending", "strange_answers", "throttling", "traceless", "transactions", "transactions_several", "transport",
 )  # fmt: skip

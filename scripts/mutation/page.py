@@ -20,8 +20,8 @@ another one. A test should fail because of it. Where none does, a rule is not te
 _FOOT = """## How it is done
 
 `scripts/mutation` collects the tests once. One run with coverage notes which tests run which line. Then each mutant is put
-into the living functions of a forked process, and meets the tests that run its line: those first that have found most, then
-by turns one of each file. It is **killed** by a test that fails twice, and **timed out** when a test takes eight times as long
+into the living functions of a forked process, and meets the tests that run its line: quick ones first, and those that have
+found much. It is **killed** by a test that fails twice, and **timed out** when a test takes eight times as long
 as without it, and eight seconds more. A mutant of what is computed at import (constants, class bodies, defaults) meets the
 tests in a new interpreter. Tests that do not pass while they are watched, and those that need minutes, are not asked. For one
 mutant tests of {seconds} seconds at most are asked.

@@ -10,7 +10,7 @@ import pytest
 
 from dynamorm import Credentials
 from dynamorm.effects import TransportError
-from dynamorm.errors import AccessDenied, CredentialsError, Outcome, OutcomeUnknown
+from dynamorm.errors import AccessDenied, CredentialsError, DynamORMError, Outcome, OutcomeUnknown
 from dynamorm.testing import Answer, FakeClock, FakeReply, Request, SentRequest, answers, failure, reply
 from tests.faults.scripted import Scripted
 from tests.faults.stage import Stage
@@ -96,6 +96,17 @@ def test_w26_keys_that_expire_in_mid_run_cost_one_refresh(scripted: Make, code: 
     assert keys(here) == ["KEY0", "KEY0", "KEY1", "KEY1"]
     assert (vault.calls, len(service.store.changes), payment.amount) == (2, 2, 105)
     assert here.driver.sleeps == []
+
+
+def test_w26_an_error_after_that_names_the_refusal_of_the_old_keys_too(scripted: Make) -> None:
+    """All that happened to a call is in its error."""
+    here, vault, service = make(scripted, "KEY0")
+    here.db.get(Payment, "p1")
+    vault.number, service.good = 1, set()
+    with pytest.raises(DynamORMError) as caught:
+        here.db.get(Payment, "p1")
+    assert [type(error) for error in caught.value.earlier] == [AccessDenied]
+    assert caught.value.attempts == 2
 
 
 def test_w26_keys_are_fetched_anew_before_they_expire(scripted: Make) -> None:

@@ -207,3 +207,11 @@ def _checksum_for_ever(here: Stage, answer: Answer, verbs: tuple[Verb, ...]) -> 
 def _unknown(run: Run) -> None:
     run.failed(OutcomeUnknown, Outcome.UNKNOWN, attempts=1 if run.verb.safety == "once" else 4, retryable=False)
     assert run.changes >= 1
+
+
+def test_what_cannot_be_believed_is_told_with_its_request_id(scripted: Callable[..., Scripted]) -> None:
+    """It is what the support of AWS asks for."""
+    here = scripted(lambda _: reply({}, crc="bad", request_id="R-7"))
+    with pytest.raises(ChecksumMismatch) as caught:
+        here.db.get(Payment, "p1")
+    assert caught.value.request_id == "R-7"
