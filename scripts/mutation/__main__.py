@@ -72,7 +72,7 @@ def main() -> None:
     environment()
     areas = asked.area or list(AREAS)
     if asked.what == "page":
-        write(asked.sample, asked.seed, asked.seconds, {area: chosen(area, asked.sample, asked.seed) for area in AREAS})
+        write(asked.seed, asked.seconds)
     elif asked.what == "list":
         left: Counter[str] = Counter()
         for area in areas:

@@ -9,6 +9,24 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "dynamorm"
 
 
+SLOW = tuple(
+    f"_{word}.py"
+    for word in (
+        "cost",
+        "kills",
+        "processes",
+        "crashes",
+        "canaries",
+        "frames",
+        "search",
+        "simulation",
+        "random",
+        "lossy",
+    )
+)
+"""What takes long, in which chance plays, or that asks other processes, where no mutant is."""
+
+
 class Area(NamedTuple):
     """Modules that belong together. ``modules`` and ``tests`` are patterns, from the package and from the checkout."""
 
@@ -24,7 +42,8 @@ class Area(NamedTuple):
 
     def test_files(self) -> list[str]:
         """The files of tests, named from the checkout."""
-        return sorted({path.relative_to(ROOT).as_posix() for pattern in self.tests for path in ROOT.glob(pattern)})
+        found = {path.relative_to(ROOT).as_posix() for pattern in self.tests for path in ROOT.glob(pattern)}
+        return sorted(name for name in found if not name.endswith(SLOW))
 
 
 _FAULTS = (

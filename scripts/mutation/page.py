@@ -40,29 +40,27 @@ Not made, since no behaviour depends on them:
 """
 
 
-def write(sample: int, seed: int, seconds: float, mutants: dict[str, Sequence[Mutant]]) -> None:
-    """Write the page from what is kept."""
+def write(seed: int, seconds: float) -> None:
+    """Write the page from all results that are kept."""
     rows, survivors, left = [], [], Counter[str]()
     total, every = Counter[str](), 0
     for name, area in AREAS.items():
         known = Ledger(name).results
-        found = [(one, known[one.key]) for one in mutants[name] if one.key in known]
-        made = sum(len(mutants_of(module)[0]) for module in area.files())
+        made = 0
+        found = []
         for module in area.files():
-            left += mutants_of(module)[1]
+            mutants, not_made = mutants_of(module)
+            left += not_made
+            made += len(mutants)
+            found += [(one, known[one.key]) for one in mutants if one.key in known]
         counts = Counter(result.became for _, result in found)
         rows.append(_row(f"{area.title}: {area.why}", made, counts))
         total += counts
         every += made
         survivors += [(mutant, result) for mutant, result in found if result.became == "survived"]
-    drawn = (
-        f"Of each area {sample} mutants were drawn (seed {seed}), or all where it has fewer."
-        if sample
-        else "All were tried."
-    )
     text = [
         _HEAD,
-        drawn + "\n",
+        f"Where fewer were tried than there are, those were drawn at random (seed {seed}).\n",
         "| area | mutants | tried | killed | timed out | survived | score |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *rows,
