@@ -31,11 +31,18 @@ def load(listing: Path) -> None:
         _routes[operation, table] = [Path(path).read_bytes() for path in paths]
 
 
+def _holds(one: str, table: str, body: bytes) -> bool:
+    """Whether a table's name is that of the request's with a word that the body holds."""
+    name, _, word = one.partition("/")
+    return bool(word) and name == table and f'"{word}"'.encode() in body
+
+
 def choose(operation: str, body: bytes) -> tuple[int, bytes]:
     """The answer to one request: status and body."""
     named = _TABLE.search(body)
     table = named[1].decode() if named else ""
-    for key in ((operation, table), (operation, "*"), ("*", table), ("*", "*")):
+    words = [one for of, one in _routes if of == operation and _holds(one, table, body)]
+    for key in (*((operation, one) for one in words), (operation, table), (operation, "*"), ("*", table), ("*", "*")):
         pages = _routes.get(key)
         if pages is not None:
             found = _PAGE.search(body) if len(pages) > 1 else None

@@ -6,11 +6,13 @@ Libraries store a time as different texts, and each is given its own: the table'
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from benchmarks import sample
+from benchmarks.libraries.base import Unsupported
 
 FLAVOURS = ("nanos", "iso", "offset")
 """``nanos``: nine digits and Z (DynamORM); ``iso``: datetime.isoformat (most); ``offset``: +0000 (PynamoDB)."""
@@ -79,6 +81,10 @@ def routes(*, largest_query: int = 1_000, scan_items: int = 0) -> list[Route]:
         Route("BatchWriteItem", "*", [b'{"UnprocessedItems":{}}']),
         Route("TransactWriteItems", "*", [b"{}"]),
     ]
+    with contextlib.suppress(ImportError, Unsupported):  # where a package is missing, it is not measured
+        from benchmarks.libraries import dynamorm_protected  # imports the library, which only this answer needs
+
+        found += [Route("GetItem", table, [body]) for table, body in dynamorm_protected.answers().items()]
     for flavour in FLAVOURS:
         one = stored_payment(1, flavour)
         payments = f"{flavour}-payments"

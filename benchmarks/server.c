@@ -5,7 +5,8 @@
  * pages, chosen by the number in "page-<n>" inside ExclusiveStartKey.
  *
  * Usage: server ROUTES, a file with one line per answer: operation TAB table TAB body file [TAB body file ...].
- * An operation of "*" and a table of "*" match anything. It listens on 127.0.0.1, prints its port, and ends when its
+ * An operation of "*" and a table of "*" match anything; a table "name/word" only a body that holds "word" in quotes: it
+ * stands before "name". It listens on 127.0.0.1, prints its port, and ends when its
  * standard input does.
  */
 #define _GNU_SOURCE
@@ -37,7 +38,7 @@ typedef struct {
 } Answer;
 
 typedef struct {
-    char operation[64], table[256];
+    char operation[64], table[256], word[64];
     Answer *pages;
     int page_count;
 } Route;
@@ -118,7 +119,9 @@ static void load_routes(const char *path) {
         char *rest = line, *field = strsep(&rest, "\t");
         snprintf(route->operation, sizeof route->operation, "%s", field);
         field = rest ? strsep(&rest, "\t") : "*";
-        snprintf(route->table, sizeof route->table, "%s", field);
+        char *word = field;
+        snprintf(route->table, sizeof route->table, "%s", strsep(&word, "/"));
+        if (word) snprintf(route->word, sizeof route->word, "\"%s\"", word);
         route->pages = calloc(MAX_PAGES, sizeof(Answer));
         while (rest && route->page_count < MAX_PAGES) load_page(&route->pages[route->page_count++], strsep(&rest, "\t"));
         if (!route->page_count) exit(4);
@@ -159,6 +162,7 @@ static const Answer *choose(const char *operation, size_t operation_size, const 
             (strlen(route->operation) != operation_size || memcmp(route->operation, operation, operation_size)))
             continue;
         if (strcmp(route->table, "*") && strcmp(route->table, table)) continue;
+        if (route->word[0] && !memmem(body, size, route->word, strlen(route->word))) continue;
         int page = 0;
         if (route->page_count > 1) {
             const char *at = memmem(body, size, "\"ExclusiveStartKey\"", 19);

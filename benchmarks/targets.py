@@ -61,16 +61,22 @@ class Promise(NamedTuple):
 CPU = (
     Promise(("get", "put"), {"boto3": 1 / 12, "pydynox": 1 / 3, "pydynox-async": 1 / 3, "floor": 1.6}),
     Promise(("query-100",), {"boto3": 1 / 10, "pydynox": 1 / 5, "pydynox-async": 1 / 5, "aiodynamo": 1 / 2.5}),
-    Promise(("batch-write-100", "transaction-10"), {"boto3": 1 / 8}),
+    Promise(("update",), {"floor": 2.2}),
+    Promise(("batch-write-100", "transaction-10"), {"boto3": 1 / 8, "floor": 4.0}),
 )
+PROTECTED, PROTECTED_BESIDE, PROTECTED_LIMIT = "protected-get", "boto3", 1 / 8
+"""With metrics, tenants and encryption on, beside a plain get of a peer that has none of them."""
 MEMORY = {"pynamodb": 1 / 2, "pydynox": 1 / 2}
-TOGETHER, TOGETHER_LIMIT = "gets-64", 3.0
+TOGETHER, TOGETHER_LIMITS = "gets-64", {"sync": 2.5, "async": 3.0}
+START = 1 / 4
+"""Import and first get, beside boto3's."""
 
 
 def targets(results: dict[str, Any]) -> list[Target]:
     """Every promise about what was to be measured; one whose figures are missing is in it without them."""
     return [
         *_cpu(results),
+        *_protected(results),
         *_memory(results),
         *_together(results),
         *_start(results),
@@ -85,6 +91,17 @@ def _cpu(results: dict[str, Any]) -> Iterator[Target]:
             found = results["works"].get(work)
             for peer, limit in promise.limits.items() if found else ():
                 yield from _beside(f"{WORKS[work].title}: CPU", peer, results, _figures(found, "cpu"), limit)
+
+
+def _protected(results: dict[str, Any]) -> Iterator[Target]:
+    """Our get with everything on, beside the plain get of a peer: of one run, and of the same rounds."""
+    works = results["works"]
+    if PROTECTED in works and "get" in works:
+        plain = _figures(works["get"], "cpu").get(PROTECTED_BESIDE)
+        found = {OURS["sync"]: _figures(works[PROTECTED], "cpu").get(OURS["sync"], [])} | (
+            {PROTECTED_BESIDE: plain} if plain else {}
+        )
+        yield from _beside(f"{WORKS[PROTECTED].title}: CPU", PROTECTED_BESIDE, results, found, PROTECTED_LIMIT)
 
 
 def _memory(results: dict[str, Any]) -> Iterator[Target]:
@@ -150,7 +167,7 @@ def _best(results: dict[str, Any], face: str, where: str = "") -> Target:
     times = ratio(found[best], found.get(ours, [])) if best else None
     show = "{:.2f} x".format
     return _target(
-        "64 concurrent gets: operations per second", compared, times, TOGETHER_LIMIT, at_least=True, show=show
+        "64 concurrent gets: operations per second", compared, times, TOGETHER_LIMITS[face], at_least=True, show=show
     )
 
 
@@ -159,7 +176,7 @@ def _start(results: dict[str, Any]) -> Iterator[Target]:
     found = _figures(results.get("startup", {}), "first get, wall")
     if not found:
         return
-    yield from _beside(work, "boto3", results, found, 1 / 3)
+    yield from _beside(work, "boto3", results, found, START)
     yield from _beside(work, "pydynox", results, found, 1.0)
     beside = ratio(found.get(ours, []), found.get("boto3", []))
     if beside is not None:

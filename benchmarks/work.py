@@ -68,6 +68,7 @@ CORE = (
     Work("batch-write-100", "batch write of 100", "core", "batch_write"),
     Work("transaction-10", "transaction of 10", "core", "transaction"),
     Work("gets-64", "64 concurrent gets", "core", "get", tasks=64),
+    Work("protected-get", "get with metrics, tenants and encryption", "core", "protected_get"),
     Work("wide-get", "get, 60 attributes", "core", "wide_get"),
     Work("wide-put", "put, 60 attributes", "core", "wide_put"),
 )

@@ -52,6 +52,7 @@ def canned(request):
     """What the canned server answers, whoever asks."""
     body = json.loads(request.body)
     table = body.get("TableName") or next(iter(body.get("RequestItems", {"*": None})))
+    table += "/ACTIVE" if b'"ACTIVE"' in request.body else ""
     return answers.json(ROUTES.get((request.operation, table)) or ROUTES[request.operation, "*"])
 
 
@@ -102,6 +103,25 @@ def test_a_scan_counts_the_items_of_all_segments(face):
 def test_a_scan_that_misses_items_is_refused(face):
     with pytest.raises(ValueError, match="100 items were expected"):
         worker.counted(face, SCAN.prepare(face.library), 100)
+
+
+@pytest.mark.parametrize("face", FACES, indirect=True)
+def test_the_get_with_everything_on_reads_its_key_once_and_gives_the_text_back(face, server):
+    server.clear()
+    operation = WORKS["protected-get"].prepare(face.library)
+    tables = []
+    for _ in range(3):
+        found = face.once(operation)
+        assert (found.merchant_id, found.idempotency_key) == (
+            sample.MERCHANT,
+            sample.payment(1)["idempotency_key"],
+        )
+        tables += [json.loads(one.body)["TableName"] for one in server.requests]
+        assert all("ReturnConsumedCapacity" in json.loads(one.body) for one in server.requests)  # metrics ask for it
+        server.clear()
+    assert tables == ["nanos-protected", "nanos-keys", "nanos-keys", "nanos-protected", "nanos-protected"]
+    stored = ROUTES["GetItem", "nanos-protected"]["Item"]["idempotency_key"]
+    assert list(stored) == ["B"]
 
 
 @pytest.mark.parametrize("face", ["observed", "surrounded"], indirect=True)
@@ -244,6 +264,31 @@ class TestTargets:
         assert found["get: CPU", "DynamORM / pydynox"].verdict == "MISSED"
         assert found["get: CPU", "DynamORM / hand-written floor"].verdict == "met, but within the spread"
 
+    @pytest.mark.parametrize(
+        ("work", "limit"), [("put", 1.6), ("update", 2.2), ("batch_write_100", 4.0), ("transaction_10", 4.0)]
+    )
+    def test_writes_are_beside_the_floor(self, work, limit):
+        compared = "DynamORM / hand-written floor"
+        for ours, verdict in ((limit * 10 * 0.8, True), (limit * 10 * 1.25, False)):
+            (found,) = targets.targets(made_up(**{work: {"dynamorm": ours, "floor": 10}}))
+            assert (found.compared, found.limit, found.met) == (compared, limit, verdict)
+
+    @pytest.mark.parametrize(("ours", "met"), [(199, True), (201, False)])
+    def test_a_get_with_everything_on_is_beside_the_plain_get_of_boto3(self, ours, met):
+        found = self.verdicts(made_up(get={"dynamorm": 80, "boto3": 1600}, protected_get={"dynamorm": ours}))
+        one = found["get with metrics, tenants and encryption: CPU", "DynamORM / boto3 client"]
+        assert (one.measured, one.limit, one.met) == (ours / 1600, 1 / 8, met)
+
+    def test_a_get_with_everything_on_that_failed_is_not_measured(self):
+        found = self.verdicts(made_up(get={"dynamorm": 80, "boto3": 1600}, protected_get={}))
+        assert found["get with metrics, tenants and encryption: CPU", "DynamORM / boto3 client"].met is None
+
+    def test_many_at_once_are_two_and_a_half_times_the_best_peer_of_the_blocking_face(self):
+        found = targets.targets(
+            made_up(gets_64={"dynamorm": 80, "pydynox": 202, "dynamorm-async": 80, "aiodynamo": 202})
+        )
+        assert [(one.limit, one.met) for one in found] == [(2.5, True), (3.0, False)]
+
     def test_an_asyncio_peer_is_beside_the_asyncio_face(self):
         found = self.verdicts(made_up(query_100={"dynamorm": 1, "dynamorm-async": 100, "aiodynamo": 300}))
         assert [compared for _, compared in found] == ["DynamORM (asyncio) / aiodynamo (dicts)"]
@@ -271,6 +316,8 @@ class TestTargets:
         results["startup"] = {name: {"first get, wall": values} for name, values in starts.items()}
         found = [(one.measured, one.met) for one in targets.targets(results) if one.work == "import + first get"]
         assert found == [(1 / 4, True), (100 / 120, True), (70.0, True)]
+        results["startup"]["dynamorm"]["first get, wall"] = [101.0, 101.0]
+        assert [one.met for one in targets.targets(results) if one.work == "import + first get"] == [False, True, True]
 
     def test_memory_plugins_and_generated_code(self):
         results = made_up(get={"dynamorm": 1, "pynamodb": 20})

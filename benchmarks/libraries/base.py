@@ -67,6 +67,10 @@ class Library:
         """Write 10 payments in one transaction."""
         raise Unsupported
 
+    def protected_get(self) -> Operation:
+        """Read one payment of a tenant that has an encrypted attribute, with metrics for Prometheus."""
+        raise Unsupported
+
     def wide_get(self) -> Operation:
         """Read an item of 60 attributes."""
         raise Unsupported

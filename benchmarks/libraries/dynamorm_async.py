@@ -29,6 +29,8 @@ class DynamORMAsync(DynamORM):
 
     async def stop(self) -> None:
         await self.db.close()
+        if hasattr(self, "protected"):
+            await self.protected.close()
 
     def update(self) -> Operation:
         model, loaded = self.model, None

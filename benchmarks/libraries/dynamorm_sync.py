@@ -30,6 +30,8 @@ class DynamORM(Library):
 
     def close(self) -> None:
         self.db.close()
+        if hasattr(self, "protected"):
+            self.protected.close()
 
     def get(self) -> Operation:
         return lambda: self.db.get(self.model, sample.MERCHANT, ID)
@@ -64,6 +66,14 @@ class DynamORM(Library):
                     transaction.put(one)
 
         return write
+
+    def protected_get(self) -> Operation:
+        from benchmarks.libraries.dynamorm_protected import protected_payment, protecting  # with its packages
+
+        if not hasattr(self, "protected"):
+            self.protected = type(self.db)(settings(self.endpoint), extensions=protecting())
+        model, view = protected_payment(), self.protected.with_tenant(sample.MERCHANT)
+        return lambda: view.get(model, sample.MERCHANT, ID)
 
     def wide_get(self) -> Operation:
         model = wide_model()
