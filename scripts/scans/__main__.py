@@ -34,6 +34,10 @@ def main() -> int:
             faults.append(said)
     for fault in faults:
         print(fault)
+    if faults:
+        print(
+            "mend it; or, where it is in order, let scripts/scans/allowed.txt say why: PATH  RULE  SHA-1 or count  REASON"
+        )
     print(
         f"{len(paths)} files scanned for secrets ({told} look like one), {len(found) - told} remarks of bandit, "
         f"{len(faults)} of all that is not allowed; {time.monotonic() - begun:.1f} s"

@@ -1,0 +1,5 @@
+"""All stories: who imports this module has them in `kit.STORIES`."""
+
+from . import files, payments, plain, protected
+
+__all__ = ["files", "payments", "plain", "protected"]
