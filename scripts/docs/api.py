@@ -52,6 +52,7 @@ MODULES = {
     "dynamorm.export": "Tables for other tools",
     "dynamorm.capacity": "Capacity units",
     "dynamorm.adapters": "Classes that are no models",
+    "dynamorm.adapters.fastapi": "FastAPI",
 }
 """The modules that users import from, in the order in which a name that several offer finds its page."""
 FACES = {"DB": "The blocking database", "AsyncDB": "The database of asyncio"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from fastapi import FastAPI
+
 from dynamorm import (
     DB,
     AsyncDB,
@@ -20,6 +22,7 @@ from dynamorm import (
     ttl,
     version,
 )
+from dynamorm.adapters.fastapi import install, lifespan
 from dynamorm.payments import Ledger, Money, Outbox, refund, transition
 
 
@@ -162,3 +165,9 @@ def paid(db: DB, async_db: AsyncDB, one: Money) -> None:
     refund(db, Sale(id="s", price=one), one)  # E no id
     kept: Outbox = Outbox(async_db)  # E is one of an AsyncDB
     Ledger("db")  # E no database
+
+
+def in_fastapi() -> None:
+    FastAPI(lifespan=lifespan("eu-west-1"))  # E no Config
+    FastAPI(lifespan=lifespan(lambda: DB()))  # E is a blocking one
+    install("app")  # E no application

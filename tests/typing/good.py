@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Generic, TypeVar, assert_type
 
+from fastapi import FastAPI
+
 from dynamorm import (
     DB,
     AsyncDB,
@@ -50,6 +52,7 @@ from dynamorm import (
     updated_at,
     version,
 )
+from dynamorm.adapters.fastapi import Database, install, lifespan
 from dynamorm.engine import Engine
 from dynamorm.payments import (
     Ledger,
@@ -541,3 +544,10 @@ async def async_keys(db: AsyncDB) -> None:
     assert_type(report.old_writers_until, datetime)
     await db.keys.retire("pci", report.former["cards"])
     assert_type((await db.keys.reencrypt(Payment)).complete, bool)
+
+
+async def in_fastapi(db: Database) -> None:
+    app = FastAPI(lifespan=lifespan(Presets.production()))
+    FastAPI(lifespan=lifespan(lambda: AsyncDB(Presets.production())))
+    install(app)
+    assert_type(await db.require(Payment, "p1"), Payment)
