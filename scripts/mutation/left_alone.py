@@ -39,7 +39,7 @@ def rule_of(node: ast.AST, field: str) -> str | None:
     if isinstance(node, ast.FunctionDef):
         if node.name in _SHOWN:
             return "shown"
-        return "overload" if any(_name(one) == "overload" for one in node.decorator_list) else None
+        return "overload" if any(name_of(one) == "overload" for one in node.decorator_list) else None
     return _of_value(node)
 
 
@@ -48,7 +48,7 @@ def _of_statement(node: ast.Expr) -> str | None:
     if isinstance(value, ast.Constant):
         return "docstring"
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-        return "log" if _name(value.func.value) in {"logger", "warnings"} else None
+        return "log" if name_of(value.func.value) in {"logger", "warnings"} else None
     return None
 
 
@@ -57,8 +57,9 @@ def _of_value(node: ast.AST) -> str | None:
         return "words"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and (" " in node.value or "\n" in node.value):
         return "words"
-    return "annotation" if isinstance(node, ast.Call) and _name(node.func) in _TYPING - {"cast"} else None
+    return "annotation" if isinstance(node, ast.Call) and name_of(node.func) in _TYPING - {"cast"} else None
 
 
-def _name(node: ast.AST) -> str:
+def name_of(node: ast.AST) -> str:
+    """The last name of an expression; empty where it has none."""
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any
 
 from .areas import PACKAGE
-from .left_alone import rule_of
+from .left_alone import name_of, rule_of
 
 _NEGATED: dict[type[ast.AST], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt,
@@ -26,7 +26,7 @@ _COMPUTED: dict[type[ast.AST], type[ast.operator]] = {
     ast.BitXor: ast.BitAnd,
 }  # fmt: skip
 
-EITHER_WAY = {"min", "max", "suppress"}
+EITHER_WAY = {"min", "max", "suppress", "compare_digest"}
 """Functions that are the same with their arguments exchanged."""
 
 type_of_scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -255,7 +255,7 @@ def _changes(
         and not any(isinstance(one, ast.Starred) for one in node.args[:2])
     ):
         first, second, *rest = node.args
-        either_way = isinstance(node.func, ast.Name) and node.func.id in EITHER_WAY
+        either_way = name_of(node.func) in EITHER_WAY
         if ast.dump(first) != ast.dump(second) and not isinstance(parent, ast.Raise) and not either_way:
             yield new("arguments swapped", ast.Call(node.func, [second, first, *rest], node.keywords))
     if name == "test" and not isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant):

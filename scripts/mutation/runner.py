@@ -69,7 +69,7 @@ class Runner:
     def pytest_runtestloop(self, session: Any) -> bool:
         """In the place of running all tests."""
         asked = self.asked
-        session.items[:] = few(session.items, asked.cases)
+        session.items[:] = few(session.items, asked.cases, both=any(name.endswith("aio.py") for name in asked.modules))
         self.items = {item.nodeid: item for item in session.items}
         self.functions = functions_of(asked.modules)
         place = place_of(asked.modules, asked.test_files, ROOT, asked.cases)
@@ -224,15 +224,13 @@ def _fork(body: Callable[[], object]) -> int:
         os._exit(4)
 
 
-def few(items: Sequence[Any], most: int) -> list[Any]:
-    """The tests on one face alone, for flows are the same on both; and of one with many cases only some, the same each time."""
+def few(items: Sequence[Any], most: int, *, both: bool) -> list[Any]:
+    """Of a test with many cases only some, the same each time; without ``both`` on one face alone, for flows are the same on both."""
     there = {item.nodeid for item in items}
     cases: dict[str, list[Any]] = {}
     for item in items:
-        if (
-            item.nodeid.replace("asyncio", "blocking") == item.nodeid
-            or item.nodeid.replace("asyncio", "blocking") not in there
-        ):
+        twin = item.nodeid.replace("asyncio", "blocking")
+        if both or twin == item.nodeid or twin not in there:
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     chosen = {
         item.nodeid
@@ -269,6 +267,7 @@ def arguments_of(tests: Sequence[str]) -> list[str]:
 def environment() -> None:
     """What the tests see."""
     os.environ["DYNAMORM_TEST_RERUNS"] = "0"
+    os.environ["DYNAMORM_TEST_WIDE"] = "1"  # `few` chooses
     os.environ["PYTHONDONTWRITEBYTECODE"] = ""
     os.chdir(ROOT)
     paths = [str(ROOT / "src"), str(ROOT)]

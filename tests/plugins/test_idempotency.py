@@ -213,6 +213,15 @@ def test_a_failure_that_is_said_is_kept(db, key):
     assert effects(db, key) == 0
 
 
+def test_an_operation_that_has_failed_for_good_can_do_nothing_again(db, key):
+    with begun(db, key) as op:
+        op.fail({"error": "card_declined"})
+    with pytest.raises(ValidationError, match="does not run"):
+        op.fail({"error": "another"})
+    with pytest.raises(ValidationError, match="does not run"):
+        op.transaction()
+
+
 def test_an_exception_that_is_final_is_kept(db, key):
     with pytest.raises(CardDeclined), begun(db, key, final=(CardDeclined,)):
         raise CardDeclined("no funds")
@@ -503,10 +512,11 @@ def test_writes_beside_the_operation_are_told_of_in_development(db, key, caplog)
         db.put(Effect(id=f"{key}-2", count=1))
         assert not caplog.records
         with begun(db, f"{key}-3") as op:
-            if db.kind == "blocking":
-                db.put(Effect(id=key, count=1))
-            else:
-                db._loop.run(_inside(op, db.inner.put(Effect(id=key, count=1))))
+            for name in (key, f"{key}-4"):  # told once
+                if db.kind == "blocking":
+                    db.put(Effect(id=name, count=1))
+                else:
+                    db._loop.run(_inside(op, db.inner.put(Effect(id=name, count=1))))
     assert ["put of Effect inside the block" in record.getMessage() for record in caplog.records] == [True]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamorm.plugins.idempotency import machine
 from dynamorm.plugins.idempotency.machine import COMMITTED, FAILED, MARGIN_MS, NOBODY, PENDING, Times, Verdict, judge
+from dynamorm.plugins.idempotency.marks import has_mark, mark
 
 OWN, OTHER = b"own-own-own-own-", b"other-other-oth-"
 NOW = 1_800_000_000_000
@@ -19,6 +22,10 @@ def record(**changed):
     """A record of another owner that runs since now."""
     made = machine.fresh(OTHER, b"nonce", "ph", TIMES)
     return machine.replace(made, **changed)
+
+
+def _keys(secrets):
+    return SimpleNamespace(secrets=secrets)
 
 
 def verdict(stored, *, now=NOW, unchanged=0, same=True):
@@ -156,3 +163,32 @@ def test_an_acquisition_is_known_by_owner_and_fence():
     assert stored.is_of(OWN, 3)
     assert not stored.is_of(OWN, 4)
     assert not stored.is_of(OTHER, 3)
+
+
+def test_what_is_stored_is_what_every_version_reads():
+    """Other processes, of another version, meet the same records."""
+    assert (PENDING, COMMITTED, FAILED, NOBODY) == ("P", "C", "F", b"-")
+    assert record().item() == {
+        "st": "P", "own": OTHER, "fence": 1, "lease": NOW + LEASE, "dur": LEASE, "exp": (NOW + RETENTION) // 1000 + 1,
+        "nonce": b"nonce", "ph": "ph", "rp": {}, "seq": 0, "n": 1,
+    }  # fmt: skip
+    assert mark(b"nonce", b"form") == "1:54a3c84f27a4e1a6e74ad883dd738dd62010f4ac9d406723df26d739fcf5bfd6"
+    keys = _keys((b"k" * 32, b"l" * 32))
+    assert (
+        mark(b"nonce", b"form", keys)
+        == "2:67fcf93b22322103:a6ebbe4a048260977a73393f7f6eb0f5c6b901d9a654211c97d11cbec51a9656"
+    )
+    assert has_mark(mark(b"nonce", b"form", _keys((b"l" * 32,))), b"nonce", b"form", keys) is True
+
+
+def test_a_mark_is_of_one_run_one_payload_and_one_key():
+    keys, others = _keys((b"k" * 32,)), _keys((b"l" * 32,))
+    for known in (None, keys):
+        made = mark(b"nonce", b"form", known)
+        assert has_mark(made, b"nonce", b"form", known) is True
+        assert has_mark(made, b"nonce", b"another", known) is False
+        assert has_mark(made, b"another", b"form", known) is False
+        assert has_mark(made, b"noncef", b"orm", known) is False
+    assert has_mark(mark(b"nonce", b"form", keys), b"nonce", b"form", others) is None
+    assert has_mark(mark(b"nonce", b"form", keys), b"nonce", b"form") is None
+    assert has_mark("another:kind", b"nonce", b"form", keys) is None
