@@ -29,12 +29,13 @@ def everything(endpoint: str, prefix: str) -> Tables:
     """Read all tables, consistently."""
     engine = Engine(endpoint)
     try:
-        return Tables(*(_scan(engine, prefix + name) for name in Tables._fields))
+        return Tables(*(scan(engine, prefix + name) for name in Tables._fields))
     finally:
         engine.close()
 
 
-def _scan(engine: Engine, name: str) -> list[Item]:
+def scan(engine: Engine, name: str) -> list[Item]:
+    """All items of a table, read consistently."""
     found: list[Item] = []
     start: dict[str, Any] = {}
     while True:

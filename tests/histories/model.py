@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
-from dynamorm import Attr, Model, Outcome, Unique, attr, partition_key, version
+from dynamorm import AsyncDB, Attr, Model, Outcome, Unique, attr, partition_key, version
 from dynamorm.errors import DynamORMError, VersionConflict
 from dynamorm.leases import LeaseRecord
 
@@ -92,7 +92,7 @@ class Hands:
     @asynccontextmanager
     async def within(self, manager: Any) -> Any:
         """A block of either kind."""
-        if hasattr(manager, "__aenter__"):
+        if isinstance(self.db, AsyncDB):
             async with manager as entered:
                 yield entered
         else:

@@ -19,13 +19,16 @@ _TURN = 0.05  # seconds between two looks at the workers
 class Supervisor:
     """Runs ``operations`` in ``peers`` processes at once, with a kill -9 about every ``every`` seconds.
 
-    A killed worker's place is taken by a new one, with the rest of its operations. Faces take turns.
+    A killed worker's place is taken by a new one, with the rest of its operations. Faces take turns. ``worker`` is the module
+    that is run.
     """
 
     def __init__(
         self, endpoint: str, engine: str, prefix: str, folder: pathlib.Path, *,
         operations: int, peers: int = 4, lanes: int = 12, every: float = 4.0, seed: int = 1,
+        worker: str = "tests.histories.worker",
     ) -> None:  # fmt: skip
+        self._worker = worker
         self._endpoint = endpoint
         self._engine = engine
         self._prefix = prefix
@@ -56,7 +59,7 @@ class Supervisor:
         finally:
             for process, _ in self._running.values():
                 process.kill()
-                process.wait()
+                process.communicate()
         return sorted(self._folder.glob("journal.*"))
 
     def _start(self, place: int) -> None:
@@ -76,7 +79,7 @@ class Supervisor:
             seed=self._seed,
         )
         self._started += 1
-        command = [sys.executable, "-m", "tests.histories.worker", json.dumps(orders._asdict())]
+        command = [sys.executable, "-m", self._worker, json.dumps(orders._asdict())]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         self._running[place] = process, journal

@@ -25,15 +25,18 @@ IMPOSSIBLE: Final = object()
 
 
 def register(state: Any, op: Op) -> Any:
-    """A value, None at first. ``write`` value; ``cas`` (expected, new); ``read``."""
+    """A value, None at first. ``write`` value; ``cas`` (expected, new); ``delete`` expected; ``read``.
+
+    To delete what is not there succeeds, too.
+    """
     if op.kind == "read":
         return state if op.result == state else IMPOSSIBLE
     if op.kind == "write":
         return op.value
-    expected, new = op.value
+    expected, new = (op.value, None) if op.kind == "delete" else op.value
     if op.outcome == REFUSED:
         return state if state != expected else IMPOSSIBLE
-    return new if state == expected else IMPOSSIBLE
+    return new if state == expected or (op.kind == "delete" and state is None) else IMPOSSIBLE
 
 
 def members(state: Any, op: Op) -> Any:
@@ -89,7 +92,7 @@ def check_all(ops: Iterable[Op], step: Step, most: int = MOST_WAYS) -> list[Fail
 
 
 def _writes(op: Op) -> bool:
-    return op.kind in {"write", "cas", "add", "remove"}
+    return op.kind in {"write", "cas", "delete", "add", "remove"}
 
 
 class _Search:
