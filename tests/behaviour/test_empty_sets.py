@@ -32,7 +32,7 @@ def run(*outcomes):
 def test_the_other_form_sets_the_set_on_condition_that_it_is_null():
     found, requests = run(MISTYPED, NULL, reply({}), reply({"Item": {"id": {"S": "f1"}, "flags": {"SS": ["a"]}}}))
     assert found.flags == {"a"}
-    assert [one.operation for one in requests] == ["UpdateItem", "GetItem", "TransactWriteItems", "GetItem"]
+    assert [one.operation for one in requests] == ["TransactWriteItems", "GetItem", "TransactWriteItems", "GetItem"]
     (write,) = requests[2].json["TransactItems"]
     assert write["Update"]["UpdateExpression"].split()[0] == "SET"
     assert "attribute_type" in write["Update"]["ConditionExpression"]
@@ -44,4 +44,4 @@ def test_the_other_form_sets_the_set_on_condition_that_it_is_null():
 def test_what_the_other_form_would_not_mend_is_told_as_it_was(look):
     found, requests = run(MISTYPED, look)
     assert "incorrect data type" in str(found)
-    assert [one.operation for one in requests] == ["UpdateItem", "GetItem"]
+    assert [one.operation for one in requests] == ["TransactWriteItems", "GetItem"]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from dynamorm import Outcome, OutcomeUnknown
+from dynamorm import DB, Attr, Model, Outcome, OutcomeUnknown, Presets, attr, partition_key
 from dynamorm.effects import TransportError
+from dynamorm.engine import Engine
 from dynamorm.errors import AlreadyExists, ConditionFailed, MissingItem, VersionConflict
 from dynamorm.ops.writes import token_ring
 from dynamorm.testing import Answer, answers, failure, reply
@@ -348,3 +349,38 @@ def test_a_version_conflict_is_certain_where_the_tokens_go_on(stage: Make) -> No
     run = here.run(CLASS_C[1], RESET, lambda store: _others(store, 1))
     run.failed(VersionConflict, Outcome.NOT_APPLIED, attempts=2)
     assert deliver(here.store, run.requests[0])[0] == 400
+
+
+class _Kept(Engine):
+    """An engine that remembers the writes that it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, bytes]] = []
+
+    def handle(self, target: str, body: bytes, **options: Any) -> tuple[int, bytes]:
+        if target.endswith(("UpdateItem", "TransactWriteItems")):
+            self.sent.append((target, body))
+        return super().handle(target, body, **options)
+
+
+class Tagged(Model, table="tagged"):
+    """Without a version."""
+
+    id: Attr[str] = partition_key()
+    tags: Attr[set[str]] = attr(default_factory=set)
+
+
+def test_a_late_copy_of_a_change_to_a_set_undoes_nothing() -> None:
+    """Somebody has taken out meanwhile what was added, or put in what was taken out: both were acknowledged."""
+    with _Kept() as engine, DB(Presets.local_development(engine=engine)) as db:
+        db.tables.ensure(Tagged)
+        for first, second, left in (
+            (Tagged.tags.add({"x"}), Tagged.tags.delete({"x"}), set()),
+            (Tagged.tags.delete({"x"}), Tagged.tags.add({"x"}), {"x"}),
+        ):
+            db.upsert(Tagged, "a", first)
+            copy = engine.sent[-1]
+            db.upsert(Tagged, "a", second)
+            engine.handle(*copy)
+            assert db.require(Tagged, "a", consistent=True).tags == left

@@ -164,7 +164,8 @@ class NotBegun(Exception):
 
 async def _delete(hands: Hands, task: Task) -> None:
     try:
-        made = await hands.do(hands.calm.create(Receipt(id=task.id)))
+        # Strict: a slow engine may be given the create twice, and a late copy of a plain one would make the item again.
+        made = await hands.do(hands.calm.create(Receipt(id=task.id), strict=True))
     except DynamORMError as error:
         raise NotBegun from error
     await hands.do(hands.db.delete(made))

@@ -176,10 +176,11 @@ class Update(Struct, Node, frozen=True, eq=False):
 
     @property
     def absolute(self) -> bool:
-        """Whether applying it twice in a row leaves the same as applying it once.
+        """Whether it says what is there afterwards, whatever was there before, so that it may be applied twice.
 
         Not so for adding numbers and list elements, for anything computed from another attribute, and for an update
-        that ends in a list index: removing ``[0]`` again removes the next one, and setting beyond the end appends.
+        that ends in a list index: removing ``[0]`` again removes the next one, and setting beyond the end appends. Nor
+        for elements of a set, whose changes by others stand beside it: a copy that comes late would undo one of them.
         """
         return (
             self.kind in _REPEATABLE
@@ -198,7 +199,7 @@ class Update(Struct, Node, frozen=True, eq=False):
         return f"{self.path.name}.{self.kind}({shown})"
 
 
-_REPEATABLE = frozenset({"set", "remove", "if_not_exists", "add_to_set", "delete_from_set"})
+_REPEATABLE = frozenset({"set", "remove", "if_not_exists"})
 
 
 def _group(op: str, left: Condition, right: Condition) -> Condition:
