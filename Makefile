@@ -19,6 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 RELEASE_ARGS ?=
+FUZZ_ARGS   ?=
 # More test processes than cores: many tests wait for a server, a time limit or a child. Each of them collects all tests,
 # which takes it half a minute, so there are not too many either.
 PARALLEL ?= -n 4
@@ -131,6 +132,18 @@ soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose (the
 	$(PY) scripts/dynamodb_local.py check
 	DYNAMODB_LOCAL_HOME="$$($(PY) scripts/dynamodb_local.py path)" DYNAMORM_TEST_ENGINE=local \
 	    $(PY) -m pytest -m "soak and local" --timeout 0 $(PYTEST_ARGS)
+
+# Without the package that guides it, which not every machine has, the inputs are changed at random.
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	@echo "installing dynamorm-py[fuzz] into $(VENV)"
+	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' || echo "atheris is not to be had here: inputs are changed at random"
+	@touch $@
+
+# How long, for all targets together: make fuzz SECONDS=600
+fuzz: SECONDS := 3600
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-fuzz  ## every parser with inputs that were never seen, for an hour: make fuzz SECONDS=600
+	$(PY) -m tests.fuzz --seconds $(SECONDS) $(FUZZ_ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.installed-bench  ## speed, memory and lost replies, beside boto3 and the peers (half an hour)
