@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import random
+import signal
 
 import pytest
 
 from dynamorm.errors import ValidationError
-from tests.fuzz import mutate
+from tests.fuzz import child, mutate
 from tests.fuzz.kit import SECRET, Breach, Ended, Target, documented, kind_of, run
 from tests.fuzz.targets import NAMES, load
 
@@ -72,3 +74,35 @@ def test_changed_inputs_are_the_same_for_the_same_seed():
     again = [mutate.changed(b'{"a":{"S":"x"}}', [b"abc"], (b"word",), random.Random(seed)) for seed in range(50)]
     assert made == again
     assert len(set(made)) > 30
+
+
+def _hangs(data):
+    while True:
+        pass
+
+
+def _grows(data):
+    bytearray(300 << 20)[::4096] = b"x" * (300 << 8)
+
+
+def _fails(data):
+    raise KeyError(data)
+
+
+@pytest.mark.parametrize(("run_", "kind"), [(_hangs, "Hang"), (_grows, "Breach took more than"), (_fails, "KeyError")])
+def test_what_breaks_the_rule_is_kept_the_smallest_of_each_kind(tmp_path, monkeypatch, run_, kind):
+    monkeypatch.setattr(child, "PATIENCE", 0.1)
+    before = signal.getsignal(signal.SIGVTALRM)
+    try:
+        fuzzer = child.Fuzzer(Target("t", lambda: [b"x"], run_), tmp_path, 5, 1)
+        for data in (b"abc", b"a", b"ab"):
+            fuzzer.try_(data)
+        fuzzer.write()
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+    told = json.loads((tmp_path / "state.json").read_text())
+    assert told["executions"] == 3
+    ((found, path),) = told["findings"].items()
+    assert found.startswith(kind)
+    kept = pathlib.Path(path).read_bytes()
+    assert kept == b"a" or kind.startswith("Breach")  # the process has grown with the first one, and stays so
