@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable
 
@@ -162,12 +163,11 @@ LARGE = {
 
 @pytest.mark.parametrize("answer", LARGE.values(), ids=list(LARGE))
 def test_w11_more_than_the_largest_answer_is_refused_within_a_second(stage: Make, answer: Answer) -> None:
-    """Counted for one attempt; the time to send it is in it."""
+    """Counted for one attempt, in processor time; that of the server which sends it is in it."""
     here = stage(max_attempts=1, request_timeout=10.0, operation_timeout=20.0)
-    took: list[float] = []
-    while len(took) < 5 and min(took, default=9.9) >= 1.0:  # another process may have taken the processor
-        took.append(here.run(READS[0], answer).failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=1).elapsed)
-    assert min(took) < 1.0
+    began = time.process_time()
+    here.run(READS[0], answer).failed(MalformedResponse, Outcome.NOT_APPLIED, attempts=1)
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize("name", ["length_over_the_cap", "chunked_over_the_cap"])
