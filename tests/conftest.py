@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pathlib
+import re
 import signal
 import sys
 from bisect import bisect_left
@@ -153,6 +154,22 @@ def _begin_elsewhere(config: pytest.Config) -> None:
     ends = list(accumulate(file.stat().st_size for file in files))
     first = bisect_left(ends, ends[-1] * place / count)
     config.args[:] = map(str, files[first:] + files[:first])
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    """Leave out the files in which no test has the marks that were asked for: to collect them takes longer than to look."""
+    asked = config.getoption("markexpr")
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    if asked.startswith("(engine or local)"):
+        return True if _MARKED.search(collection_path.read_bytes()) is None else None
+    if "not engine" in asked:
+        return True if _ALL_ON_ENGINE.search(collection_path.read_bytes()) else None
+    return None
+
+
+_MARKED = re.compile(rb"mark\.(engine|local)\b|pytestmark = getattr")
+_ALL_ON_ENGINE = re.compile(rb"^pytestmark = \[?pytest\.mark\.engine\b", re.MULTILINE)
 
 
 MANY = 4
