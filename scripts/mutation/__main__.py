@@ -62,7 +62,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20, help="tests of so many seconds are asked about a mutant")
-    parser.add_argument("--cases", type=int, default=6, help="so many cases of each test are asked")
+    parser.add_argument("--cases", type=int, default=16, help="so many cases of each test are asked")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop then; the same command goes on from there")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
     parser.add_argument("--only", nargs="+", help="only mutants whose names have one of these words")

@@ -118,6 +118,22 @@ def test_other_models_are_as_ever_inside(db):
         assert db.config.embedded is False
 
 
+def test_async_with_opens_the_same_block():
+    db = database("blocking", World())
+    for tenant in ("a", "b"):
+        db.with_tenant(tenant).create(Order(number="1"))
+
+    async def inside():
+        async with tenant_scope("a") as scope:
+            found = whose(db), scope
+        return *found, whose(db)
+
+    during, scope, after = asyncio.run(inside())
+    assert (during, after) == ("a", None)
+    assert isinstance(scope, tenant_scope)
+    db.close()
+
+
 @pytest.mark.parametrize("tenant", [None, "", "a\n", 5, "x" * 129])
 def test_what_is_no_tenant_is_refused(tenant):
     with pytest.raises(InvalidTenant):
