@@ -843,6 +843,17 @@ def test_what_is_declared_wrongly_is_refused(engine, make):
             db.with_tenant("t").get(make(), "1")
 
 
+def test_the_tenant_of_an_item_is_stored_plainly_under_one_name(engine):
+    for options in ({"secret": True}, {"omit_empty": True}, {"also_read": ("T",)}, {"validators": (len,)}):
+        model = _declared(id=partition_key(), tenant=attr(Tenant(), **options))
+        with (
+            DB(Presets.local_development(endpoint=engine.endpoint)) as db,
+            pytest.raises(ModelError, match=r"tenant is the tenant: leave out secret, omit_empty, also_read and valid"),
+        ):
+            db.enable_multi_tenancy()
+            db.with_tenant("t").get(model, "1")
+
+
 def test_a_mixin_gives_models_their_tenant(engine, face_kind, key):
     class TenantAware(Mixin):
         tenant_id: Attr[str] = attr(Tenant())
