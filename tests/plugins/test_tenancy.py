@@ -850,7 +850,6 @@ def test_the_tenant_of_an_item_is_stored_plainly_under_one_name(engine):
             DB(Presets.local_development(endpoint=engine.endpoint)) as db,
             pytest.raises(ModelError, match=r"tenant is the tenant: leave out secret, omit_empty, also_read and valid"),
         ):
-            db.enable_multi_tenancy()
             db.with_tenant("t").get(model, "1")
 
 
