@@ -47,10 +47,11 @@ def release(out: Path, scratch: Path, steps: Steps, *, types: bool) -> None:
             told.append(typed.complete())
     tried = _try_out(built.wheel, scratch, steps, version)
     with steps.step("lists of components") as told:
-        everything = installing.environment(tried, scratch / "extras", built.wheel, installing.extras())
+        extras = sorted(installing.FOR_PROGRAMS)
+        everything = installing.environment(tried, scratch / "extras", built.wheel, extras)
         core = len(materials.components(scratch / "core" / "bin" / "python", out / "sbom-core.cdx.json", source.time))
         whole = len(materials.components(everything, out / "sbom-extras.cdx.json", source.time))
-        told.append(f"{core} components of the core, {whole} with the extras {', '.join(installing.extras())}")
+        told.append(f"{core} components of the core, {whole} with the extras {', '.join(extras)}")
     with steps.step("checksums") as told:
         told.append(f"{materials.checksums(out)} files")
         run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 from .steps import ROOT, Failed, run
@@ -16,8 +15,18 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.13t", "3.14t")
 PAGES = ("README.md", "docs/guide/getting-started.md")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-OF_THE_REPOSITORY = frozenset({"bench", "blog", "demo", "dev", "docs", "iot", "lint", "release", "service", "test"})
-"""Extras for who works on the repository, and for its examples; all others are for programs."""
+FOR_PROGRAMS = frozenset(
+    {
+        *("cli", "dashboard", "encryption", "fastapi", "ion", "local", "logging", "metrics", "parquet", "pydantic"),
+        *("redis", "secure", "spool", "testing", "top", "tracing"),
+    }
+)
+"""Extras that programs ask for: the second list of components is of them."""
+
+OF_THE_REPOSITORY = frozenset(
+    {"bench", "blog", "demo", "dev", "docs", "fuzz", "iot", "lint", "release", "service", "test"}
+)
+"""Extras for who works on the repository, and for its examples."""
 
 
 def python_of(version: str) -> Path | None:
@@ -57,9 +66,3 @@ def try_out(python: Path, folder: Path, version: str) -> str:
         file.write_text(program_of(page), "utf-8")
         run(python, "-W", "error", file.name, cwd=folder)
     return ", ".join(PAGES)
-
-
-def extras() -> list[str]:
-    """The extras that programs may ask for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return sorted(set(project["optional-dependencies"]) - OF_THE_REPOSITORY)

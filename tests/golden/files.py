@@ -1,121 +1,44 @@
-"""What stays in files: checkpoints of long commands, and the spool of a batcher."""
+"""What stays outside of tables: the spool of a batcher, and answers that are kept in Redis."""
 
 from __future__ import annotations
 
-import json
-import time
 from base64 import b64decode, b64encode
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
 from dynamorm import Attr, BatchConfig, Model, attr, partition_key, version
-from dynamorm.__main__ import main
 from dynamorm.errors import DynamORMError
+from dynamorm.plugins.cache.entry import Entry, Sealer
 
-from .kit import World, asked, story
-
-
-class Filled(Model, table="golden-filled"):
-    id: Attr[str] = partition_key()
-    number: Attr[int]
-    filler: Attr[str] = attr(default="")
-    done: Attr[bool] = attr(default=False)
+from .kit import World, story
 
 
-COUNT = 8
-FIRST = 3
-"""So many items are done before the process ends; two are a page."""
-_LEFT: list[int] = []
+class _Sealer(NamedTuple):
+    """What an answer in Redis is sealed with, and where it lies."""
+
+    sealer: Sealer
+    name: bytes
 
 
-def marks(item: dict[str, Any]) -> dict[str, Any] | None:
-    """What the backfill does, until the process ends."""
-    if _LEFT:
-        if _LEFT[0] == FIRST:
-            time.sleep(0.6)  # for as long as a part of the work may take: after its page it is noted
-        _LEFT[0] -= 1
-        if _LEFT[0] < 0:
-            raise KeyboardInterrupt
-    return None if item["done"] else {**item, "done": True}
+def _sealer() -> _Sealer:
+    sealer = Sealer(b"m" * 32, ("aws", "eu-west-1", "account 123456789012"))
+    return _Sealer(sealer, sealer.name("item", ("payments", '{"id":{"S":"p1"}}')))
 
 
-def _filled(db, folder, kept):
-    db.tables.ensure(Filled)
-    # They are no part of what is kept: only the checkpoint is.
-    db.batch_write(puts=[Filled(id=f"i{number:02d}", number=number, filler="x" * 350_000) for number in range(COUNT)])
+def _cached_read(here: World, kept):
+    sealer, name = _sealer()
+    tampered: list[str] = []
+    entry = sealer.open(name, b64decode(kept["value"]), 1_700_000_000_500, lambda: tampered.append("yes"))
+    return {"name": name.decode() == kept["name"], "entry": entry, "tampered": tampered}
 
 
-def _command(here: World, *arguments: str) -> tuple[int, str, str]:
-    """Run a command in the folder of the world. Returns its code, what it prints, and what it tells beside it."""
-    out, err = here.folder / "out.txt", here.folder / "err.txt"
-    with pytest.MonkeyPatch.context() as patch, out.open("w+") as to, err.open("w+") as beside:
-        patch.chdir(here.folder)
-        patch.setenv("DYNAMODB_ENDPOINT", here.engine.address)
-        patch.setattr("sys.stdout", to)
-        patch.setattr("sys.stderr", beside)
-        code = main(list(arguments))
-    return code, out.read_text(), err.read_text()
-
-
-def _place(here: World) -> dict[str, str]:
-    """What tells the table and the folder of this world from others."""
-    table = asked(here.engine, "DescribeTable", TableName="golden-filled")["Table"]
-    return {"{id}": table["TableId"], "{folder}": str(here.folder.resolve())}
-
-
-def _kept(here: World, path: Path) -> str:
-    text = path.read_text()
-    for name, value in _place(here).items():
-        text = text.replace(value, name)
-    return text
-
-
-def _put_back(here: World, path: Path, text: str) -> None:
-    for name, value in _place(here).items():
-        text = text.replace(name, value)
-    path.write_text(text)
-
-
-def _emptied(here: World) -> None:
-    for number in range(COUNT):
-        asked(here.engine, "DeleteItem", TableName="golden-filled", Key={"id": {"S": f"i{number:02d}"}})
-
-
-BACKFILL = (
-    "backfill",
-    "golden-filled",
-    f"{__name__}:marks",
-    "--segments",
-    "1",
-    "--checkpoint",
-    "backfill.checkpoint",
-    "--json",
-)
-
-
-def _backfill_read(here: World, kept):
-    _put_back(here, here.folder / "backfill.checkpoint", kept["backfill.checkpoint"])
-    _LEFT[:] = []
-    code, out, err = _command(here, *BACKFILL)
-    told = json.loads(out)
-    return {
-        "code": code,
-        "went on": "going on behind" in err,
-        "items": told["items"],
-        "done now": here.db.model(Filled).filter(Filled.done == True).allow_scan().count(),  # noqa: E712
-    }
-
-
-@story(_filled, _backfill_read)
-def checkpoint_of_a_backfill(here: World):
-    _LEFT[:] = [FIRST]
-    code, _, err = _command(here, *BACKFILL)
-    assert code == 130, err
-    kept = {"backfill.checkpoint": _kept(here, here.folder / "backfill.checkpoint")}
-    _emptied(here)
-    return kept
+@story(lambda db, folder, kept: None, _cached_read)
+def an_answer_in_redis(here: World):
+    sealer, name = _sealer()
+    entry = Entry(1_700_000_000_000, 1_700_000_001_000, b"12345678", b'{"Item":{"id":{"S":"p1"}}}')
+    return {"name": name.decode(), "value": b64encode(sealer.seal(name, entry)).decode()}
 
 
 class Event(Model, table="golden-spooled"):

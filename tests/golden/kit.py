@@ -144,6 +144,7 @@ _TIME = re.compile(r"2033-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(\.\d+)?)?(Z|\+00:00)?)?
 _EPOCH = re.compile(r"(?<!\d)20\d{8}(\d{3}|\d{6}|\d{9})?(\.\d+)?(?!\d)")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HEX = re.compile(r"(?<![0-9a-f])(?!0{8})(?=[a-f]*\d)[0-9a-f]{15,}(?![0-9a-f])")
+_PART = re.compile(r"(?<=-)[0-9a-f]{8}(?=\.part)")  # of the name of a part of an export
 _CHECKSUM = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}(?= [AS] \d)")  # of a line of a spool
 _SHARD = re.compile(r"(?<=^~D#\d{5}#)[0-9a-f]$")  # one of sixteen, by chance
 _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=-])(?=[a-z_+/=-]*[A-Z0-9])(?=\S*[a-z])[A-Za-z0-9_+/-]{20,}={0,2}")
@@ -151,7 +152,7 @@ _RANDOM = re.compile(r"(?<![A-Za-z0-9_+/=-])(?=[a-z_+/=-]*[A-Z0-9])(?=\S*[a-z])[
 
 def form_of_text(text: str) -> str:
     """A text without what differs from run to run: times of the clock, and random parts, of which the lengths stay."""
-    text = _CHECKSUM.sub("<checksum>", _SHARD.sub("<shard>", text))
+    text = _CHECKSUM.sub("<checksum>", _SHARD.sub("<shard>", _PART.sub("<part>", text)))
     text = _TIME.sub(lambda it: f"<time {it[1] and len(it[1]) - 1} {it[2]}>", text)
     text = _UUID.sub("<uuid>", text)
     text = _EPOCH.sub(lambda it: f"<epoch {len(it[0].partition('.')[0])}>", text)
@@ -195,7 +196,7 @@ def forms(stored: dict[str, Any]) -> Counter[str]:
         for table, items in stored["tables"].items()
         for item in items
     ]
-    lines += [f"kept {name}: {form_of_text(text)}" for name, text in stored["kept"].items()]
+    lines += [f"kept {form_of_text(name)}: {form_of_text(text)}" for name, text in stored["kept"].items()]
     return Counter(lines)
 
 

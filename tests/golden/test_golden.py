@@ -55,7 +55,7 @@ def test_each_version_has_a_file_and_no_file_lost_a_story():
     assert set(kit.load(kit.path_of(VERSION))) == set(kit.STORIES)
 
 
-def test_every_kind_of_stored_thing_has_a_story():
+def test_every_kind_of_stored_thing_is_written_down():
     """Each table and attribute of the library's own is in the items that are written down."""
     text = kit.path_of(VERSION).read_text("utf-8")
     for mark in (

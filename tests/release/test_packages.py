@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -98,12 +99,14 @@ def test_the_table_has_every_step_with_its_time(capsys):
 def test_each_extra_is_for_programs_or_for_the_repository():
     """A new one is put into one of the two; those for programs are installed for the second list of components."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    there = set(project["optional-dependencies"])
-    assert there >= installing.OF_THE_REPOSITORY
-    assert {*installing.extras()} == there - installing.OF_THE_REPOSITORY
-    assert {"cli", "encryption", "testing"} <= {*installing.extras()}
-    seen = project["optional-dependencies"]["release"][0]
-    assert all(extra in seen for extra in {*installing.extras()} - {"local", "secure", "spool"})
+    assert {*project["optional-dependencies"]} == installing.FOR_PROGRAMS | installing.OF_THE_REPOSITORY
+    assert not installing.FOR_PROGRAMS & installing.OF_THE_REPOSITORY
+    seen = re.split(r"[\[\],]", project["optional-dependencies"]["release"][0])
+    assert {*seen} >= installing.FOR_PROGRAMS - {
+        "local",
+        "secure",
+        "spool",
+    }  # which bring what others bring, or nothing
 
 
 def test_the_pages_that_are_run_show_code():
