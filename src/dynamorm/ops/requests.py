@@ -34,7 +34,7 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "given_list", "given_operands", "given_texts", "guarded", "kept", "key_head", "key_names", "looked_at", "model",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "given_list", "given_operands", "given_texts", "guarded", "kept", "key_head", "key_names", "known_sets", "looked_at", "model",
         "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
@@ -87,6 +87,7 @@ class ModelRequests:
         self.put_head: bytes = head + b',"Item":'
         self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.normal_operand if codec.changing else codec.encode_operand
+        self.known_sets: dict[tuple[Field, ...], bytes] = {}  # kept and filled by `dynamorm.ops.updates.known_sets`
         self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.updates.begin`
         self.create_tail: bytes = (
             b","

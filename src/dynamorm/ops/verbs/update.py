@@ -13,13 +13,14 @@ from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
 from dynamorm.engine.sizes import MAX_ITEM, item_size
-from dynamorm.errors import ItemTooLarge, NotFound, Outcome, ValidationError
+from dynamorm.errors import ItemTooLarge, ValidationError
 from dynamorm.models.declare import did_you_mean
 from dynamorm.models.expressions.compile import check_updates, condition_text, update_text
 from dynamorm.models.expressions.path import Condition, Update, system_path
 from dynamorm.models.expressions.tree import Location, Node, Wire
 from dynamorm.models.schema.schema import Field, Schema
 from dynamorm.ops.requests import ModelRequests, check_values, finish
+from dynamorm.ops.updates import known_sets
 from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
@@ -80,6 +81,16 @@ def update_write(
     object that an upsert by key is of. ``states`` are those of the places that the updates depend on (see
     `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is not asked for.
     """
+    if (
+        condition is None
+        and result is not None
+        and states is None
+        and stored is NOT_READ
+        and allow.__class__ is tuple
+        and not (upsert or parts or allow or isinstance(subject, type))
+        and (write := known_sets.known(context, subject, args)) is not None
+    ):
+        return write
     draft = _addressed(context, subject, args, parts)
     if (
         context.write_rules
@@ -230,10 +241,11 @@ def _written(draft: UpdateDraft) -> Write:
     body = finish(plan.key_head, draft.key, said)
     if len(body) > MAX_ITEM:
         _check_sizes(plan, draft.updates, body, said)
-    shown = partial(_shown, draft)
-    done = partial(_done, draft, shown)
+    shown = partial(known_sets.brought_up, plan.codec, draft.obj)
+    done = partial(known_sets.told, plan, shown)
     if draft.version_check is not None:
         write = draft.write(body, done, settled=True, expects="version", returns="new")
+        known_sets.keep(draft, said)
     else:
         draft.repeatable = draft.repeatable and _is_repeatable(draft)
         expects = "" if draft.upsert else "exists"
@@ -274,25 +286,6 @@ def _is_repeatable(draft: UpdateDraft) -> bool:
     if draft.begun is not None and draft.begun.states:  # in the form for these it would meet its own condition no more
         return False
     return all(change.absolute for change in draft.updates)
-
-
-def _done(draft: UpdateDraft, shown: Any, raw: bytes | None) -> Any:
-    """The result of an update that was applied, from what is stored now."""
-    if raw is None:
-        raise NotFound(
-            f"the {draft.plan.codec.schema.name} was updated, and gone when it was read back",
-            outcome=Outcome.APPLIED,
-            table=draft.plan.table,
-        )
-    return shown(draft.plan.codec.decode(raw))
-
-
-def _shown(draft: UpdateDraft, fresh: Any) -> Any:
-    """The result of an update, from an object made of the item: by key that one, else the caller's, brought up to date."""
-    if draft.obj is None:
-        return fresh
-    draft.plan.codec.assign(draft.obj, fresh)
-    return draft.obj
 
 
 def _check_returning(subject: Any, returning: Any) -> None:
