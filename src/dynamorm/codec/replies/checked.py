@@ -49,14 +49,19 @@ class StoredItem:
     Example: ``item.get("deleted_at") is None``
     """
 
-    __slots__ = ("_looks", "_parts", "is_decoded", "model", "raw")
+    __slots__ = ("_looks", "_parts", "_whole", "is_decoded", "model", "raw")
 
-    def __init__(self, model: type[Any], raw: bytes, *, is_decoded: bool = True) -> None:
+    def __init__(
+        self, model: type[Any], raw: bytes, *, is_decoded: bool = True, whole: dict[str, Any] | None = None
+    ) -> None:
         self.is_decoded: bool = is_decoded
         self.model: type[Any] = model
         self.raw: bytes = raw
         self._parts: Any = None
         self._looks: Looks | None = None  # None: at all
+        self._whole: dict[str, Any] | None = (
+            whole  # what the JSON holds, where it was decoded already and is nobody's else
+        )
 
     def seen_by(self, looks: Looks | None) -> StoredItem:
         """The same item for a rule that has named what it looks at."""
@@ -90,7 +95,8 @@ class StoredItem:
             raise ConfigError(
                 f"a rule of {self.model.__name__} looks at all attributes, and names some: say attributes = None, or item.get(name)"
             )
-        return read_object(self.raw)
+        whole, self._whole = self._whole, None  # once: who is given it may change it
+        return read_object(self.raw) if whole is None else whole
 
     def __repr__(self) -> str:
         return f"<StoredItem of {self.model.__name__}>"  # what it holds is nobody's business

@@ -97,6 +97,8 @@ class ReadRules:
         self._scope = scope
         self._rules_of = rules_of
         self._of_class: dict[type[Any], tuple[tuple[ReadRule, Looks | None], ...]] = {}
+        self._preparing: dict[type[Any], tuple[ReadRule, ...]] = {}  # those of them that prepare for an item
+        self._at_once: dict[type[Any], tuple[tuple[ReadRule, Looks | None], ...]] = {}  # and all others
         family = codec.family
         below = [] if family is None else [codec.model for codec in family.below()]
         classes = [self._model, *below]
@@ -202,7 +204,10 @@ class ReadRules:
                     )
             # Whose an item is comes first, and what needs something to be fetched last: of what is hidden or refused nobody opens anything.
             ordered = sorted(rules, key=lambda rule: (not rule.hides, overrides(rule, "prepare")))
-            named = self._of_class[cls] = tuple((rule, self._looks_of(rule)) for rule in ordered)
+            named = tuple((rule, self._looks_of(rule)) for rule in ordered)
+            self._preparing[cls] = tuple(rule for rule in ordered if overrides(rule, "prepare"))
+            self._at_once[cls] = tuple(pair for pair in named if not overrides(pair[0], "prepare"))
+            self._of_class[cls] = named  # last: who finds it finds the others too
         return named
 
     def _looks_of(self, rule: ReadRule) -> Looks | None:
@@ -269,9 +274,11 @@ class ReadRules:
         given_back: list[StoredItem] = []
         for source, wire in items_in(read_object(body)):
             cls = self._class_of(wire)
-            if not any(overrides(rule, "prepare") for rule, _ in self._rules(cls)):
+            if cls not in self._of_class:
+                self._rules(cls)
+            if not self._preparing[cls]:
                 continue
-            item = StoredItem(cls, dumps(wire))
+            item = StoredItem(cls, dumps(wire), whole=wire)
             if source == "Attributes" and not self._is_hidden(item):
                 given_back.append(item)
             elif source == "Attributes" or not self._is_read(item, source):
@@ -279,9 +286,8 @@ class ReadRules:
             by_class.setdefault(cls, []).append(item.seen_by(None))
         try:
             for cls, items in by_class.items():
-                for rule, _ in self._rules(cls):
-                    if overrides(rule, "prepare"):
-                        yield from _prepared(rule, items, self._scope)
+                for rule in self._preparing[cls]:
+                    yield from _prepared(rule, items, self._scope)
         except DynamORMError:
             for item in given_back:
                 self._check_given_back(item)
@@ -304,9 +310,7 @@ class ReadRules:
     def _is_read(self, item: StoredItem, source: str) -> bool:
         """Whether the rules that prepare nothing let an item through: what they say of it is told where it is read."""
         with suppress(Exception):
-            for rule, looks in self._rules(item.model):
-                if overrides(rule, "prepare"):
-                    continue
+            for rule, looks in self._at_once[item.model]:
                 if source == "Records":
                     rule.check_record(item.seen_by(looks), self._scope)
                 elif rule.check(item.seen_by(looks), self._scope) is False:
@@ -316,13 +320,12 @@ class ReadRules:
 
     def _check_given_back(self, item: StoredItem) -> None:
         """Raise what the rules that prepare nothing refuse an item with that a write has given back: it may not be the one written."""
-        for rule, looks in self._rules(item.model):
-            if not overrides(rule, "prepare"):
-                try:
-                    rule.check(item.seen_by(looks), self._scope)
-                except TenantMismatch as error:
-                    error.outcome = Outcome.UNKNOWN
-                    raise error from None
+        for rule, looks in self._at_once[item.model]:
+            try:
+                rule.check(item.seen_by(looks), self._scope)
+            except TenantMismatch as error:
+                error.outcome = Outcome.UNKNOWN
+                raise error from None
 
 
 def _left_out(rule: ReadRule, verdict: Any) -> bool:
