@@ -23,7 +23,7 @@ from uuid import UUID
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AwareDatetime, BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic.errors import PydanticSchemaGenerationError
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from dynamorm.codec.state import construct_slots
 from dynamorm.codec.types.hints import field_context, resolved
@@ -36,6 +36,7 @@ _BOUNDS: Final[dict[str, Callable[[Any], Any]]] = {
     "ge": Ge, "gt": Gt, "le": Le, "lt": Lt, "min_length": MinLen, "max_length": MaxLen,
 }  # fmt: skip
 _CONFIG: Final = core_schema.CoreConfig(extra_fields_behavior="forbid")
+_HIDDEN: Final = "***"
 _SHOWN_DEFAULTS: Final = (type(None), str, int, float, Decimal, Enum, date, time, timedelta, UUID)
 """What a JSON schema can show as a default; anything else is only applied."""
 
@@ -78,8 +79,9 @@ def core_schema_of_model(source: Any, handler: Any) -> Any:
         _under_way.reset(token)
     inner = core_schema.typed_dict_schema(fields, cls=cls, cls_name=schema.name, config=_CONFIG)
     described = {"description": getdoc(cls)} if cls.__doc__ else {}
+    hides = any(masked(field) for field in schema.fields.values())
     return core_schema.no_info_wrap_validator_function(
-        _maker(cls),
+        _hiding(_maker(cls)) if hides else _maker(cls),
         inner,
         ref=reference,
         serialization=core_schema.wrap_serializer_function_ser_schema(_reader(schema)),
@@ -94,6 +96,28 @@ def _maker(cls: type) -> Callable[[Any, Any], Any]:
         return value if isinstance(value, cls) else construct_slots(cls, validate(value))
 
     return make
+
+
+def _hiding(make: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The same for a model with values that are shown nowhere: no error of pydantic repeats what it was given.
+
+    Of that one field a message holds the value of another one, too: what misses a field is told with all that was given.
+    """
+
+    def make_hiding(value: Any, validate: Any) -> Any:
+        try:
+            return make(value, validate)
+        except ValidationError as error:
+            title = error.title
+            told: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+            lines: list[InitErrorDetails] = [
+                {"type": PydanticCustomError(one["type"], one["msg"]), "loc": one["loc"], "input": _HIDDEN}
+                for one in told
+            ]
+        value = None  # no frame holds what an error does not tell
+        raise ValidationError.from_exception_data(title, lines, hide_input=True)
+
+    return make_hiding
 
 
 def _reader(schema: Schema) -> Callable[[Any, Any], Any]:

@@ -19,7 +19,7 @@ SOURCE: Final = "__replaced__"
 def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
     """``__init__``, ``__eq__`` and ``__repr__`` for a model. ``after``: the constructor calls ``__post_init__``."""
     names: dict[str, Any] = {
-        "MISSING": MISSING, "_absent": _absent, "_refuse": _refuse, "_shown": _shown, "_carefully": _carefully,
+        "MISSING": MISSING, "_SOURCE": {SOURCE}, "_absent": _absent, "_refuse": _refuse, "_shown": _shown, "_carefully": _carefully,
         "_take_state": _take_state,
     }  # fmt: skip
     source = "\n".join((_init(schema, names, after=after), _eq(schema), _repr(schema)))
@@ -27,7 +27,7 @@ def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), names)
     functions = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
-    wraps = {key: field.unstored.wrap for key, field in schema.fields.items() if field.unstored is not None}
+    wraps = {key: _wrapper(field.unstored.wrap) for key, field in schema.fields.items() if field.unstored is not None}
     if wraps:
         functions["__setattr__"] = _wrapping(wraps)
     if any(getattr(option, "unpickled", False) for field in schema.fields.values() for option in field.options):
@@ -76,10 +76,17 @@ def _wrapping(wraps: dict[str, Any]) -> Any:
     def __setattr__(self: Any, name: str, value: Any) -> None:  # noqa: N807 - it becomes one
         wrap = wraps.get(name)
         if wrap is not None:
-            value = wrap(value)
+            held = [value]
+            value = None  # no frame holds what an error does not tell
+            value = wrap(held)
         object.__setattr__(self, name, value)
 
     return __setattr__
+
+
+def _wrapper(wrap: Any) -> Any:
+    """A function that wraps the value that a list holds: it takes it out, so that where it raises no variable holds it."""
+    return lambda held: wrap(held.pop())
 
 
 def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
@@ -91,8 +98,8 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
         if key in computed:
             continue
         if field.unstored is not None:  # before anything that can raise: frames are shown with their variables
-            names[f"_wrap_{key}"] = field.unstored.wrap
-            wrapped.append(f" if {key} is not MISSING: {key} = _wrap_{key}({key})")
+            names[f"_wrap_{key}"] = _wrapper(field.unstored.wrap)
+            wrapped.append(f" if {key} is not MISSING: _held = [{key}]; {key} = None; {key} = _wrap_{key}(_held)")
         if field.default_factory is not None:
             names[f"_factory_{key}"] = field.default_factory
             optional.append(f"{key}=MISSING")
@@ -106,18 +113,23 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
                 names[f"_default_{key}"] = field.default
                 optional.append(f"{key}=_default_{key}")
             body.append(f" self.{key} = {key}")
+    hidden = "".join(f" = {key}" for key, field in schema.fields.items() if key not in computed and masked(field))
+    let_go = f"_unknown = dict.fromkeys(_unknown); _{hidden} = None; " if hidden else ""
     if required:
         # Required arguments have a default too: Python itself would name a missing one before the typo that caused it.
         absent = " or ".join(f"{key} is MISSING" for key in required)
-        given = ", ".join(f"{key!r}: {key}" for key in required)
-        body.insert(0, f" if {absent}: _absent(self, {{{given}}})")
+        missing = ", ".join(f"{key!r}: {key} is MISSING" for key in required)
+        body.insert(0, f" if {absent}: _missing = {{{missing}}}; {let_go}_absent(self, _missing)")
     body.append(" if _unknown: _take_state(self, _unknown)")
     if after:
         body.append(" self.__post_init__()")
     named = [*(f"{key}=MISSING" for key in required), *optional]
     arguments = ", ".join(["self", *(["*", *named] if named else []), "**_unknown"])
-    first = "".join(f"{line}\n" for line in wrapped)
-    return f"def __init__({arguments}):\n{first} if _unknown: _refuse(self, _unknown)\n" + "\n".join(body) + "\n"
+    first = "".join(f" {line}\n" for line in wrapped)
+    first = f" try:\n{first} except BaseException: {let_go}raise\n" if first else ""
+    # What raises finds no value that is shown nowhere in the variables of this frame.
+    refused = f" if _unknown and _unknown.keys() != _SOURCE: {let_go}_refuse(self, _unknown)\n"
+    return f"def __init__({arguments}):\n{first}{refused}" + "\n".join(body) + "\n"
 
 
 def _eq(schema: Schema) -> str:
@@ -232,11 +244,11 @@ def _take_state(self: Any, unknown: dict[str, Any]) -> None:
         self.__loaded__ = source.__loaded__
 
 
-def _absent(self: Any, required: dict[str, Any]) -> None:
+def _absent(self: Any, required: dict[str, bool]) -> None:
     """Name the required arguments that were not given, in Python's own words."""
-    missing = [repr(name) for name, value in required.items() if value is MISSING]
+    missing = [repr(name) for name, is_missing in required.items() if is_missing]
     some = f"argument{'s' if len(missing) > 1 else ''}: {' and '.join(missing)}"
     raise MissingArgument(
         f"{type(self).__name__}.__init__() missing {len(missing)} required keyword-only {some}",
-        field=next(name for name, value in required.items() if value is MISSING),
+        field=next(name for name, is_missing in required.items() if is_missing),
     )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from .ends import Code, Stop, end_of
-from .out import leave_pipe, write
+from .out import leave_pipe, visible, write
 from .settings import Options, Settings
 
 ENDPOINT = Annotated[
@@ -91,7 +91,8 @@ def ended(options: Options, work: Callable[[Settings], Any]) -> Code:
         return Code.DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each is told on one line
         if options.debug:
-            write(sys.stderr, "".join(traceback.format_exception(error)))
+            trace = "".join(traceback.format_exception(error))
+            write(sys.stderr, "\n".join(map(visible, trace.split("\n"))))
         return told(end_of(error))
     return found if isinstance(found, Code) else Code.DONE
 
@@ -99,5 +100,5 @@ def ended(options: Options, work: Callable[[Settings], Any]) -> Code:
 def told(stop: Stop) -> Code:
     """Say why a command ends, on one line. Returns its exit code."""
     if stop.message:
-        write(sys.stderr, f"dynamorm: {stop.message}\n")
+        write(sys.stderr, f"dynamorm: {visible(stop.message)}\n")
     return stop.code

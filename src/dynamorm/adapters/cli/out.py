@@ -1,10 +1,12 @@
 """What a command says: results on stdout, everything else on stderr. It must not know commands.
 
-A terminal that cannot show a character is shown its escape; a reader that has gone away ends the command silently.
+A terminal that cannot show a character, or would act on it, is shown its escape: what is stored moves no cursor, turns no text
+round and begins no line. A reader that has gone away ends the command silently.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -28,20 +30,20 @@ class Out:
         self.json: bool = json
 
     def line(self, text: str) -> None:
-        """A line of the result, for people; nothing with ``--json``."""
+        """A line of the result, for people, or several; nothing with ``--json``."""
         if not self.json:
-            write(sys.stdout, text + "\n")
+            write(sys.stdout, "\n".join(map(visible, text.split("\n"))) + "\n")
 
     def row(self, **members: Any) -> None:
         """A result: one JSON object with ``--json``, else one line of its values."""
         if self.json:
-            write(sys.stdout, msgspec.json.encode(members).decode() + "\n")
+            self.raw(msgspec.json.encode(members))
         else:
             write(sys.stdout, "  ".join(f"{name}={shown(value)}" for name, value in members.items()) + "\n")
 
     def raw(self, line: bytes) -> None:
         """A line of JSON that is ready, with and without ``--json``."""
-        write(sys.stdout, line.decode() + "\n")
+        write(sys.stdout, _as_json(line.decode()) + "\n")
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Rows under heads: a table for people, an object for each row with ``--json``."""
@@ -73,10 +75,24 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return value
+        return visible(value)
     if isinstance(value, (int, float)):
         return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-    return msgspec.json.encode(value).decode()
+    return _as_json(msgspec.json.encode(value).decode())
+
+
+def visible(text: str) -> str:
+    """A text with the escapes of Python for what a terminal acts on, and for what is not seen."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _as_json(text: str) -> str:
+    """The same for a text of JSON, with the escapes of JSON: what they stand for stands in its texts alone."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def write(stream: TextIO, text: str) -> None:

@@ -96,7 +96,7 @@ def parsed_value(text: str | bytes) -> Any:
     except UnicodeDecodeError:
         raise NotAnItem("it is no text in UTF-8") from None
     except RecursionError:
-        raise NotAnItem("it is nested too deeply: DynamoDB takes 32 levels") from None
+        raise too_deep() from None
     except ValueError as error:
         at = getattr(error, "colno", None)
         raise NotAnItem(f"it is no JSON{f' (at character {at})' if at else ''}") from None
@@ -124,6 +124,8 @@ def checked(members: dict[str, Any]) -> dict[str, Wire]:
     for name, value in members.items():
         try:
             check_item({name: value})
+        except RecursionError:
+            raise too_deep() from None
         except MalformedResponse:
             raise NotAnItem(f"the attribute {name[:60]!r} is no attribute value of DynamoDB") from None
     return members
@@ -131,6 +133,18 @@ def checked(members: dict[str, Any]) -> dict[str, Wire]:
 
 def wire_of(value: Any, name: str) -> Wire:
     """The wire value of a plain value. Raises: NotAnItem."""
+    try:
+        return _wire_of(value, name)
+    except RecursionError:
+        raise too_deep() from None
+
+
+def too_deep() -> NotAnItem:
+    """What is said of a value with more levels than can be read."""
+    return NotAnItem("it is nested too deeply: DynamoDB takes 32 levels")
+
+
+def _wire_of(value: Any, name: str) -> Wire:
     if isinstance(value, _Number):
         return {"N": str(value)}
     if isinstance(value, str):
@@ -140,7 +154,7 @@ def wire_of(value: Any, name: str) -> Wire:
     if value is None:
         return {"NULL": True}
     if isinstance(value, list):
-        return {"L": [wire_of(element, name) for element in value]}
+        return {"L": [_wire_of(element, name) for element in value]}
     if isinstance(value, dict):
         return _map(value, name)
     raise NotAnItem(f"the attribute {name[:60]!r} is of no kind that DynamoDB has")
@@ -150,10 +164,10 @@ def _map(value: dict[str, Any], name: str) -> Wire:
     mark = next(iter(value)) if len(value) == 1 else ""
     tag = _MARKS.get(mark)
     if tag is None:
-        return {"M": {inner: wire_of(element, name) for inner, element in value.items()}}
+        return {"M": {inner: _wire_of(element, name) for inner, element in value.items()}}
     content = value[mark]
     if tag == "M" and isinstance(content, dict):
-        return {"M": {inner: wire_of(element, name) for inner, element in content.items()}}
+        return {"M": {inner: _wire_of(element, name) for inner, element in content.items()}}
     if tag in {"B", "N"} and _is_text(content, tag):
         _base64(tag, [content], name)
         return {tag: str(content)}

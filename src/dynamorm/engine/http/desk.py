@@ -129,6 +129,7 @@ class Desk:
 
     def _admit(self, asked: Asked, target: str, body: bytes) -> str:
         """The access key id of a request. Raises: Refusal for one without a signature, or where they are checked with a wrong one."""
+        _refuse_page(asked)
         try:
             if self._signatures is not None:
                 path, _, query = asked.url.partition("?")
@@ -164,6 +165,23 @@ class Desk:
         if second != self._dated[0]:
             self._dated = second, formatdate(second, usegmt=True).encode()
         return self._dated[1]
+
+
+_NEAR: Final = (".localhost", ".local", ".internal", ".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+"""How names end that no page of the web can have lead to this machine."""
+
+
+def _refuse_page(asked: Asked) -> None:
+    """Refuse what a page of the web sends under a name of its own that leads here (DNS rebinding). Raises: Refusal.
+
+    Pages alone send where they are from; who has no data for strangers here, and pages of this machine, are answered as ever.
+    """
+    if value_of(asked.headers, "origin") is None:
+        return
+    host = (value_of(asked.headers, "host") or "").lower().rstrip(".")
+    name = host if host.startswith("[") else host.partition(":")[0].rstrip(".")
+    if "." in name and not name.endswith(_NEAR) and not name.replace(".", "").isdigit():
+        raise Refusal("AccessDeniedException", "no page of the web is answered under a name of its own", status=403)
 
 
 def _failed(target: str, error: Exception) -> Refusal:

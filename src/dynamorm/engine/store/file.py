@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from dynamorm.engine.store.saved import new_file
+from dynamorm.engine.store.saved import make_private, new_file
 from dynamorm.engine.store.store import Change, Map, Store
 from dynamorm.engine.store.undo import Row, Rows
 from dynamorm.errors import ConfigError
@@ -94,6 +94,8 @@ class FileStore(Store):
 
     def _open(self, durability: str) -> sqlite3.Connection:
         known = self.path is not None and _known(self.path)
+        if self.path is not None and not known:
+            make_private(self.path)
         connection = sqlite3.connect(
             self.path or ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512
         )

@@ -31,6 +31,14 @@ def check_new(path: str | os.PathLike[str]) -> str:
     return name
 
 
+def make_private(path: str) -> None:
+    """Make an empty file that its owner alone may read, whatever the umask is; SQLite gives its mode to those beside it.
+
+    One that is there keeps its own. Raises: OSError.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 @contextmanager
 def new_file(path: str | os.PathLike[str]) -> Generator[str, None, None]:
     """A path beside that of a new file, which takes its name when all is written, or is deleted.
@@ -40,6 +48,7 @@ def new_file(path: str | os.PathLike[str]) -> Generator[str, None, None]:
     name = check_new(path)
     beside = f"{name}.{token_hex(4)}.part"
     try:
+        make_private(beside)
         yield beside
         _name(beside, name)
     except (OSError, sqlite3.Error) as error:

@@ -31,7 +31,7 @@ def export(
     queries = yield from _exported(trail, model, key, parts)
     # A name of its own: what a process that was killed has left is in nobody's way.
     unfinished = f"{target}.{token_hex(4)}.partial"
-    with open(unfinished, "x", encoding="utf-8") as file:  # noqa: PTH123 - what fsync needs
+    with open(unfinished, "x", encoding="utf-8", opener=_private) as file:
         try:
             for query in queries:
                 cursor = None
@@ -50,6 +50,11 @@ def export(
             raise
     _named(unfinished, target)
     return count
+
+
+def _private(path: str, flags: int) -> int:
+    """Make a file that its owner alone may read, whatever the umask is: records tell who did what to which item."""
+    return os.open(path, flags, 0o600)
 
 
 def _checked(path: Any) -> str:

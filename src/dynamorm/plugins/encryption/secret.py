@@ -31,12 +31,11 @@ class Secret:
     __slots__ = ("_data", "_until")
 
     def __init__(self, value: str | bytes | bytearray, /) -> None:
-        if isinstance(value, str):
-            value = value.encode()
-        elif not isinstance(value, (bytes, bytearray)):
-            self._data: bytearray | None = None
-            raise ValidationError(f"a Secret is made of a text or bytes, not of {type(value).__name__}")
-        self._data = bytearray(value)
+        self._data: bytearray | None = _bytes_of(value)
+        if self._data is None:
+            kind, value = type(value).__name__, ""  # no frame holds what an error does not tell
+            kind = "a text that is not valid Unicode" if kind == "str" else kind
+            raise ValidationError(f"a Secret is made of a text or bytes, not of {kind}")
         self._until: float = monotonic() + EXPIRES
 
     @classmethod
@@ -49,7 +48,11 @@ class Secret:
     @classmethod
     def of(cls, value: Any) -> Any:
         """The secret of a value; None of None."""
-        return value if value is None or isinstance(value, Secret) else cls(value)
+        if value is None or isinstance(value, Secret):
+            return value
+        held = [value]
+        value = None  # as above
+        return cls(held.pop())
 
     def reveal(self) -> Revealed:
         """Give the bytes, once: a context manager, whose ``with`` gives a read-only `memoryview`.
@@ -131,13 +134,25 @@ class Revealed:
         return _SHOWN
 
 
+def _bytes_of(value: Any) -> bytearray | None:
+    """The bytes of a text, or of bytes; None of anything else. It raises nothing: an error would hold the value."""
+    if isinstance(value, str):
+        try:
+            return bytearray(value, "utf-8")
+        except UnicodeEncodeError:
+            return None
+    return bytearray(value) if isinstance(value, (bytes, bytearray)) else None
+
+
 def _wipe(data: bytearray) -> None:
     data[:] = bytes(len(data))
 
 
 def _validated(value: Any) -> Any:
+    held = [value]
+    value = None  # as above
     try:
-        return Secret.of(value)
+        return Secret.of(held.pop())
     except ValidationError as error:
         message = error.message
     raise ValueError(message)
@@ -158,7 +173,9 @@ class Ephemeral:
 
     def wrap(self, value: Any) -> Any:
         """What the object holds of a value that it is given."""
-        return Secret.of(value)
+        held = [value]
+        value = None  # no frame holds what an error does not tell
+        return Secret.of(held.pop())
 
     def loaded(self) -> Secret:
         """What a loaded object holds."""

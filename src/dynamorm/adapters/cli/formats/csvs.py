@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -152,13 +153,14 @@ def _records(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines: list[str] = []  # of a record whose quote is open
             length, is_open = 0, False
-            for line in file:
+            for line in iter(partial(file.readline, _LONGEST + 1), ""):
                 lines.append(line)
                 length += len(line)
                 is_open ^= line.count('"') % 2 == 1
+                if length > _LONGEST:
+                    what = "a quote that is not closed" if is_open else "a line that is too long"
+                    raise Stop(Code.REFUSED, f"{path} has {what}")
                 if is_open:
-                    if length > _LONGEST:
-                        raise Stop(Code.REFUSED, f"{path} has a quote that is not closed")
                     continue
                 record = "".join(lines).removesuffix("\n").removesuffix("\r")
                 lines, length = [], 0

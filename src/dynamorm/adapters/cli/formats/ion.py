@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataE
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from decimal import Context, Decimal
@@ -17,13 +18,17 @@ from dynamorm.codec.strict import PageJson
 from dynamorm.models.schema.overriding import override
 
 from ..ends import Code, Stop
-from ..plain import NotAnItem, Wire
+from ..plain import NotAnItem, Wire, too_deep
 from .format import Item
 from .s3 import Folder
 
 _text: Final = msgspec.json.Encoder().encode
 _SETS: Final = ("SS", "NS", "BS")
 _EXACT: Final = Context(prec=100)
+_apart: Final = re.compile(rb"\"(?:[^\"\\]++|\\.)*+\"?|'(?:[^'\\]++|\\.)*+'?|\{\{[^}]*+", re.DOTALL).sub
+"""Texts, names in quotes and bytes in base64, which may hold anything."""
+_digits: Final = re.compile(rb"[0-9A-Fa-f_]{1000}").search
+"""A number that takes the library of Ion longer than all of its line may: its time grows with the square of the digits."""
 _LEAST_BUFFER: Final = 1 << 14
 """Bytes of one text that the library of Ion takes where it is told nothing: less than DynamoDB stores."""
 
@@ -75,6 +80,8 @@ def reader() -> Callable[..., Any]:
 
 def item_of(line: bytes) -> Item:
     """The item of a line."""
+    if _digits(_apart(b"", line)) is not None:
+        return NotAnItem("it has a number of more than 1,000 digits: DynamoDB takes 38")
     try:
         found = reader()(line, single_value=True, text_buffer_size_limit=max(_LEAST_BUFFER, len(line)))
     except Stop:
@@ -86,6 +93,8 @@ def item_of(line: bytes) -> Item:
         return NotAnItem("it has no Item")
     try:
         return {str(name): _wire(value, str(name)) for name, value in item.items()}
+    except RecursionError:
+        return too_deep()
     except NotAnItem as error:
         return error
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from ..ends import Code, Stop
+from ..private import new_file
 
 _BLOCK: Final = 1 << 20
 
@@ -108,7 +109,7 @@ class Digested:
 def write_whole(path: Path, blocks: Iterable[bytes]) -> Digested:
     """Write a file under another name, put it on the disk, and give it its name."""
     made = path.with_name(f"{path.name}.partial")
-    with made.open("wb") as file:
+    with new_file(made) as file:
         target = Digested(file)
         for block in blocks:
             target.write(block)

@@ -18,6 +18,7 @@ from dynamorm.models.schema.overriding import override
 
 from ..ends import Code, Stop
 from ..plain import NotAnItem, Wire
+from ..private import new_file
 from .cells import cell_of, wire_in
 from .columns import columns_of, number_text, number_type
 from .format import File, Key, Parts
@@ -58,7 +59,7 @@ def _write(path: Path, items: Iterator[dict[str, Wire]], facts: Facts) -> Manife
         ]
     )
     made = path.with_name(f"{path.name}.partial")
-    with pa.parquet.ParquetWriter(made, schema, compression="zstd") as writer:
+    with new_file(made) as file, pa.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for rows in _groups(items):
             arrays = [
                 pa.array(_values(rows, one, seen), field.type) for one, field in zip(columns, schema, strict=True)

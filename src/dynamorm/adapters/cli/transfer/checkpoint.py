@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
 from ..ends import Code, Stop
+from ..private import private
 from .pace import resumable
 
 if sys.platform != "win32":  # which has no such locks
@@ -42,7 +43,7 @@ class Checkpoint:
         self.lines: list[dict[str, Any]] = []
         self.knows: bool = False
         self.found: bool = path.exists()
-        self._file: BinaryIO = path.open("r+b" if self.found else "x+b")
+        self._file: BinaryIO = cast("BinaryIO", open(path, "r+b" if self.found else "x+b", opener=private))  # noqa: SIM115 - Path.open takes no opener
         try:
             _lock(self._file, path)
             whole = self._read() if self.found else 0

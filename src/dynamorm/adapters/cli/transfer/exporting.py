@@ -16,6 +16,7 @@ from ..formats import s3
 from ..formats.columns import merge
 from ..formats.format import File, Format
 from ..formats.manifest import Facts, write_manifest
+from ..private import FOLDER
 from ..settings import Settings, Spent, Table
 from .checkpoint import Checkpoint, discard, put_in_place, sync_folder
 from .executors import Workers, do
@@ -57,8 +58,8 @@ def export(settings: Settings, wanted: Export, *, pace: Pace, restart: bool) -> 
     if restart or _is_over(folder):
         discard(folder / _CHECKPOINT)
         shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    (folder / s3.DATA).mkdir(exist_ok=True)
+    folder.mkdir(FOLDER, exist_ok=True)
+    (folder / s3.DATA).mkdir(FOLDER, exist_ok=True)
     checkpoint = Checkpoint(folder / _CHECKPOINT, _asked(table, wanted))
     try:
         with resumable("the same command goes on"):

@@ -20,6 +20,7 @@ from ..ends import Code, Stop
 from ..formats.columns import Seen, see
 from ..formats.format import Format
 from ..plain import Wire
+from ..private import new_file
 from .checkpoint import sync_folder
 
 _LARGEST: Final = 16 * 1024 * 1024
@@ -50,7 +51,7 @@ class Part:
         self._folder = folder
         self._form = form
         self._name = f"s{segment:05d}-{number:06d}-{token_hex(4)}{form.ending}"
-        self._file = _Counted((folder / self._name).open("wb"))
+        self._file = _Counted(new_file(folder / self._name))
         self._lines: Any = gzip.GzipFile(fileobj=self._file, mode="wb", mtime=0) if form.packed else self._file
         self._began = time.monotonic()
         self._read = 0
