@@ -653,6 +653,22 @@ def test_all_tenants_are_read_and_written_with_a_reason(db, pair, key, caplog):
     assert db.with_tenant("c").get(Order, key) == other
 
 
+def test_a_view_of_all_tenants_keeps_its_reason_and_another_one_is_neither_taken_nor_told(db, caplog):
+    every = db.all_tenants(reason="monthly report")
+    caplog.clear()
+    every.all_tenants(reason="monthly report")
+    for reason in ("repair", " "):
+        with pytest.raises(ValidationError, match="already"):
+            every.all_tenants(reason=reason)
+    assert not caplog.records
+
+
+def test_a_tenant_that_an_object_names_is_stored_in_its_normal_form(db, key):
+    made = db.all_tenants(reason="x").create(Order(tenant_id="cafe\u0301", number=key))
+    assert made.tenant_id == "caf\u00e9"
+    assert db.with_tenant("caf\u00e9").get(Order, key) == made
+
+
 def test_each_verb_for_all_tenants_is_recorded_with_who_does_it(db, pair, key, caplog):
     a, _ = pair
     mine = a.create(Shared(id=key))

@@ -8,6 +8,7 @@ from dynamorm import DB, Attr, Model, attr, partition_key, sort_key, version
 from dynamorm.errors import (
     ConditionFailed,
     InvalidTenant,
+    MissingItem,
     Outcome,
     TenantMismatch,
     TenantRequired,
@@ -145,6 +146,18 @@ def test_the_refusal_says_whose_it_is_not(every, old, names, adopt):
 def test_a_condition_on_the_tenant_of_an_item_without_one_says_so(every, old, names):
     with pytest.raises(ConditionFailed, match="is of no tenant yet"):
         every.update(Shared, old, Shared.amount.set(1), condition=Shared.tenant_id == names[0])
+
+
+def test_a_refusal_that_has_nothing_to_do_with_the_tenant_does_not_speak_of_it(every, old, names):
+    mine, _ = names
+    by_update(every, None, old, mine)
+    obj = every.get(Shared, old)
+    with pytest.raises(ConditionFailed) as other:
+        every.update(obj, Shared.amount.set(1), condition=Shared.amount == 8)
+    every.delete(obj)
+    with pytest.raises(MissingItem) as gone:
+        every.update(obj, Shared.amount.set(1))
+    assert "tenant" not in f"{other.value.message}{gone.value.message}"
 
 
 @pytest.mark.parametrize("tenant", ["", "~x", "T", "a\u200b", "e\u0301"])

@@ -167,7 +167,7 @@ class Tenancy:
 
     def viewed(self, before: Mapping[str, str], scope: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Look at a view that is made. Raises: TenantError for one that widens another, InvalidTenant."""
-        if ALL in scope and (ALL not in before or before[ALL] != scope[ALL]):
+        if ALL in scope and ALL not in before:
             self._widened(before, scope[ALL])
         if TENANT not in scope:
             return None
