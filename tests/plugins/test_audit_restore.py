@@ -22,6 +22,7 @@ class Note(Model, table="restore-notes"):
     done: Attr[bool | None] = attr(default=True)
     title: Attr[str] = attr()
     free: Attr[str] = attr(default="")
+    receipt: Attr[str | None] = attr(default=None, write_once=True, omit_empty=True)
 
 
 MODELS = (Note,)
@@ -63,6 +64,18 @@ def test_what_was_not_tracked_then_is_left_as_it_is(opened, key):
     assert (restored.fields, restored.left_out) == (("text",), ("title",))
     found = db.get(Note, key)
     assert (found.text, found.title) == ("a", "second")
+    assert db.audit.verify(Note, key).ok
+
+
+def test_what_is_written_once_is_not_taken_back(opened, key):
+    db = opened("text", "receipt")
+    db.create(Note(id=key, text="a", title="t"))
+    db.update(Note, key, Note.text.set("b"), Note.receipt.set("r-1"))
+    restored = db.audit.restore(Note, key, version=1)
+    assert (restored.fields, restored.left_out) == (("text",), ("receipt",))
+    assert (restored.item.text, restored.item.receipt) == ("a", "r-1")
+    same = db.audit.restore(Note, key, version=2)  # there it was as it is now
+    assert (same.fields, same.left_out) == (("text",), ())
     assert db.audit.verify(Note, key).ok
 
 
