@@ -18,9 +18,12 @@ from .page import write
 from .runner import Asked, Runner, arguments_of, environment
 
 
-def chosen(area: str, sample: int, seed: int) -> list[Mutant]:
-    """The mutants of an area that are tried: all, or so many, drawn with a seed."""
+def chosen(area: str, sample: int, seed: int, *, again: bool) -> list[Mutant]:
+    """The mutants of an area that are tried: all, or so many, drawn with a seed; ``again``: those that were tried before."""
     every = [mutant for module in AREAS[area].files() for mutant in mutants_of(module)[0]]
+    if again:
+        ever = Ledger(area).ever
+        return [one for one in every if one.key in ever]
     if not sample or sample >= len(every):
         return every
     return random.Random(seed).sample(every, sample)  # noqa: S311 - no secret
@@ -28,7 +31,7 @@ def chosen(area: str, sample: int, seed: int) -> list[Mutant]:
 
 def run(area: str, asked: argparse.Namespace, until: float) -> None:
     """Try the mutants of one area in this process."""
-    mutants = chosen(area, asked.sample, asked.seed)
+    mutants = chosen(area, asked.sample, asked.seed, again=asked.again)
     if asked.only:
         mutants = [one for one in mutants if any(word in one.key for word in asked.only)]
     terminal = sys.__stdout__
@@ -64,7 +67,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="tests of so many seconds are asked about a mutant")
     parser.add_argument("--cases", type=int, default=16, help="so many cases of each test are asked")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop then; the same command goes on from there")
-    parser.add_argument("--again", action="store_true", help="try those that survived once more")
+    parser.add_argument(
+        "--again", action="store_true", help="try those that survived, or whose module has changed, once more"
+    )
     parser.add_argument("--only", nargs="+", help="only mutants whose names have one of these words")
     parser.add_argument("--tests", nargs="+", help="these files of tests alone")
     asked = parser.parse_args()

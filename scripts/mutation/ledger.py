@@ -26,15 +26,17 @@ class Result(NamedTuple):
 
 
 class Ledger:
-    """Results of one area. One is only good for the text of the module that it was found with."""
+    """Results of one area. One is only good for the text of the module that it was found with; ``ever`` are all that were tried."""
 
     def __init__(self, area: str) -> None:
         KEPT.mkdir(parents=True, exist_ok=True)
         self.path = KEPT / f"{area}.jsonl"
         self.results: dict[str, Result] = {}
+        self.ever: set[str] = set()
         self._texts: dict[str, str] = {}
         for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else []:
             row = json.loads(line)
+            self.ever.add(row["key"])
             if row.pop("text") == self._text(row["key"].partition(" ")[0]):
                 self.results[row["key"]] = Result(**row)
 

@@ -33,6 +33,8 @@ def rule_of(node: ast.AST, field: str) -> str | None:
         return "import"
     if isinstance(node, ast.Assert):
         return "assertion"
+    if isinstance(node, ast.AnnAssign) and name_of(node.annotation) == "TypeAlias":
+        return "annotation"
     if isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         return "list of names" if isinstance(target, ast.Name) and target.id in _LISTS else None
