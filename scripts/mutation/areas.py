@@ -106,7 +106,7 @@ AREAS = {
         "encryption",
         "what is sealed stays so, keys are used as they were meant, and a forged envelope is refused",
         ("plugins/encryption/*.py", "plugins/encryption/fields/*.py", "plugins/encryption/rewriting/*.py"),
-        ("tests/plugins/test_encryption*.py",),
+        ("tests/plugins/test_encryption*.py", "tests/plugins/test_ephemeral.py"),
     ),
     "audit": Area(
         "audit",
