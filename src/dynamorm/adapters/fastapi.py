@@ -18,7 +18,7 @@ Example::
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -61,7 +61,7 @@ def lifespan(
     """
 
     @asynccontextmanager
-    async def opened(app: FastAPI) -> AsyncIterator[None]:
+    async def opened(app: FastAPI) -> AsyncGenerator[None]:
         async with open_db() if callable(open_db) else AsyncDB(open_db) as db:
             setattr(app.state, _STATE, db)
             try:
