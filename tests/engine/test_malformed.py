@@ -251,3 +251,29 @@ def test_a_request_is_a_thousand_levels_deep_at_most_however_it_is_nested(opens,
 def test_sentences_that_were_observed_on_aws(filled, operation, request_, text):
     """Parity Suite, tier 3: query and scan, Limit of 0; updateItem, mixing UpdateExpression with AttributeUpdates."""
     assert json.loads(filled.handle(operation, json.dumps(request_).encode())[1])["message"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("1e0000000000001", "10"),
+        ("-1E+00001", "-10"),
+        ("1e-000000000000002", "0.01"),
+        ("0e999999999999", "0"),
+        ("0" * 600 + "7e0", "7"),
+    ],
+)
+def test_an_exponent_may_have_zeros_before_it(filled, text, stored):
+    item = {"id": {"S": "zeros"}, "n": {"N": "1"}, "v": {"N": text}}
+    assert answered(filled, "PutItem", {"TableName": "items", "Item": item}) == 200
+    _, body = filled.handle(
+        "GetItem", json.dumps({"TableName": "items", "Key": {"id": {"S": "zeros"}, "n": {"N": "1"}}}).encode()
+    )
+    assert json.loads(body)["Item"]["v"] == {"N": stored}
+
+
+@pytest.mark.parametrize(
+    "text", ["1e126", "1e999999999", "1e" + "9" * 400, "1e-131", "1e-999999999", "-1e-" + "9" * 400]
+)
+def test_an_exponent_that_no_number_has_is_refused(filled, text):
+    assert answered(filled, "PutItem", {"TableName": "items", "Item": {"id": {"S": "a"}, "n": {"N": text}}}) == 400

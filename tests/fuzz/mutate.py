@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 LONGEST: Final = 20_000
 
 _STRANGE: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 2**63, 10**400, -0.0, 1e308, "", "a", "\0", "\ud83d\ude00", "é" * 50, [], {}, [[]], [{}], {"": {}}, "1", "-0",
-    "1e127", "1e-131", "9" * 39, "9" * 5_000, "NaN", "Infinity", "0x1", "1_0", " 1", "+1", "AAAA", "A===", "=", {"S": "a"}, {"N": "1"},
+    "1e127", "1e-131", "9" * 39, "9" * 5_000, "1e999999999", "1e-999999999", "NaN", "Infinity", "0x1", "1_0", " 1", "+1", "AAAA", "A===", "=", {"S": "a"}, {"N": "1"},
     {"N": "1E5"}, {"B": "AA=="}, {"NULL": True}, {"NULL": False}, {"BOOL": 1}, {"L": []}, {"M": {}}, {"SS": []}, {"SS": ["a", "a"]},
     {"NS": ["1", "1.0"]}, {"BS": ["!"]}, {"S": None}, {"S": "a", "N": "1"}, {"X": 1}, {"M": {"a": None}}, {"L": [{"L": [{"L": []}]}]},
 )  # fmt: skip
 _BYTES: Final = (
     b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r\n", b"\n", b"{", b"}", b"[", b"]", b'"', b"\\", b"\\u0000", b"\\ud800", b"1e999", b"-0",
-    b"9" * 400, b"[" * 3_000, b'{"a":' * 1_500, b"(" * 500, b"'" * 3, b"&a *a", b"!!", b"%", b"=", b",", b":", b"NaN", b"\xe2\x80\xa8", b" ",
+    b"9" * 400, b"[" * 3_000, b"[" * 1_100, b"1e999999999", b"1d400", b"\\udfff\\ud800", b"[" * 900 + b"]" * 900, b'{"a":' * 1_500, b"(" * 500, b"'" * 3, b"&a *a", b"!!", b"%", b"=", b",", b":", b"NaN", b"\xe2\x80\xa8", b" ",
 )  # fmt: skip
 
 
@@ -29,7 +30,8 @@ def changed(data: bytes, others: Sequence[bytes], words: Sequence[bytes], dice: 
         except (ValueError, RecursionError):
             pass
         else:
-            return _document(document, others, dice)[:LONGEST]
+            with suppress(RecursionError):  # of what is nested too deeply by now
+                return _document(document, others, dice)[:LONGEST]
     for _ in range(dice.choice((1, 1, 2, 3, 6))):
         data = _bytes(data, others, words, dice)
     return data[:LONGEST]
@@ -75,9 +77,14 @@ def _changed(value: Any, dice: random.Random, others: Sequence[bytes], depth: in
             + value[place + dice.randrange(2) :]
         )
     if dice.random() < 0.1:
-        deep: Any = value
-        for _ in range(dice.choice((3, 33, 120))):
-            deep = {"L": [deep]} if dice.random() < 0.5 else {"M": {"a": deep}}
+        deep, how = value, dice.random()
+        for _ in range(dice.choice((3, 33, 120) if how < 0.7 else (33, 300, 900))):
+            if how < 0.4:
+                deep = {"L": [deep]}
+            elif how < 0.7:
+                deep = {"M": {"a": deep}}
+            else:
+                deep = [deep] if how < 0.85 else {"a": deep}
         return deep
     return dice.choice(_STRANGE)
 

@@ -121,7 +121,7 @@ def _read(operation: str, request: bytes, body: bytes) -> _Parts:
     told: Any = None
     try:
         told = _reply(body).ConsumedCapacity
-    except DecodeError:
+    except (DecodeError, RecursionError):
         told = U
     if told is U:
         raise MalformedResponse("the answer cannot be believed: its ConsumedCapacity has another form")

@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWo
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Final, TypeAlias
 
 from dynamorm.engine.refusal import Refusal, invalid
@@ -21,8 +21,11 @@ usual: Final = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z").match
 _fraction = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}\Z").match
 _any = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z").match
 
-EXACT: Final = Context(prec=600, Emax=999_999, Emin=-999_999)
+EXACT: Final = Context(prec=600, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Any sum of two numbers that DynamoDB takes is exact in it."""
+
+_FAR: Final = 8
+"""Digits of an exponent that are looked at: a number has not so many, and Decimal takes them on every machine."""
 
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
 
@@ -39,14 +42,15 @@ def _canonical(text: str) -> str:
     if not _any(text):
         raise invalid("The parameter cannot be converted to a numeric value")
     mantissa, _, exponent = text.upper().partition("E")
-    if len(exponent) > 12:  # more than Decimal takes: the number is 0, or too large, or too small
-        exponent = exponent[0].replace("+", "").strip("0123456789") + "99999"
+    far = exponent.lstrip("+-").lstrip("0")
+    if len(far) > _FAR:  # more than Decimal takes: the number is 0, or too large, or too small
+        exponent = exponent[:1].strip("+0123456789") + "9" * _FAR
     return written(EXACT.create_decimal(f"{mantissa}E{exponent}" if exponent else mantissa) if len(mantissa) < 500 else _long(mantissa, exponent))  # fmt: skip
 
 
 def _long(mantissa: str, exponent: str) -> Decimal:
     """A number with hundreds of digits, most of which may be zeros at its ends."""
-    exact = Context(prec=len(mantissa) + 1, Emax=999_999, Emin=-999_999)
+    exact = Context(prec=len(mantissa) + 1, Emax=MAX_EMAX, Emin=MIN_EMIN)
     return exact.create_decimal(f"{mantissa}E{exponent}" if exponent else mantissa)
 
 

@@ -236,7 +236,7 @@ def _open_plain(prepared: PreparedQuery, text: str) -> bytes | None:
     """The key in a v0.1 cursor, if it has the form of one for this query."""
     try:
         document = msgspec.json.decode(urlsafe_b64decode(text))
-    except (Error, ValueError, msgspec.DecodeError):
+    except (Error, ValueError, RecursionError, msgspec.DecodeError):
         return None
     if not isinstance(document, dict) or document.keys() - {"lastKey", "index", "sort"}:
         return None

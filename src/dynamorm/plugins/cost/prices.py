@@ -63,7 +63,7 @@ def read_prices(path: str | PathLike[str] | None = None) -> PriceFile:
     where = EMBEDDED if path is None else Path(fspath(path))
     try:
         file = msgspec.json.decode(where.read_bytes(), type=PriceFile)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, RecursionError, msgspec.DecodeError) as error:
         raise ConfigError(
             f"the file of prices {where.name} cannot be read ({type(error).__name__}: {error}): make it by"
             " python -m dynamorm.plugins.cost refresh"

@@ -17,6 +17,10 @@ from ..private import new_file
 _BLOCK: Final = 1 << 20
 
 
+NO_JSON: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What is raised for a text that is no JSON, or not of its form; the last one for what is nested too deeply."""
+
+
 class Column(msgspec.Struct, frozen=True):
     """One column: the attribute, the type of its values, and its head."""
 
@@ -60,7 +64,7 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
     try:
         return msgspec.json.decode(source.read_bytes(), type=Manifest)
-    except msgspec.MsgspecError:
+    except NO_JSON:
         raise Stop(Code.REFUSED, f"{source} is no manifest: remove it to read the file without one") from None
 
 

@@ -23,7 +23,7 @@ from ..ends import Code, Stop
 from ..plain import NotAnItem, checked, parsed
 from .format import Format, Item, Key, Opened, on_one_line
 from .jsonl import LONGEST, grouped
-from .manifest import Facts, digest_of, write_whole
+from .manifest import NO_JSON, Facts, digest_of, write_whole
 
 SUMMARY: Final = "manifest-summary.json"
 FILES: Final = "manifest-files.json"
@@ -85,7 +85,7 @@ def files_of(folder: Path) -> list[DataFile]:
         raise Stop(Code.REFUSED, f"{manifest} is not what {beside.name} says: fetch it again")
     try:
         files = [msgspec.json.decode(line, type=DataFile) for line in manifest.read_bytes().splitlines() if line]
-    except msgspec.MsgspecError:
+    except NO_JSON:
         raise Stop(Code.REFUSED, f"{manifest} is no manifest of an export") from None
     _check_count(folder, sum(file.items for file in files))
     return files
@@ -97,7 +97,7 @@ def _check_count(folder: Path, items: int) -> None:
         return
     try:
         said: Any = msgspec.json.decode(summary.read_bytes(), type=dict[str, Any]).get("itemCount", items)
-    except msgspec.MsgspecError:
+    except NO_JSON:
         raise Stop(Code.REFUSED, f"{summary} is no summary of an export") from None
     if said != items:
         raise Stop(Code.REFUSED, f"{summary} says {said} items, and the files have {items}: fetch the export again")
@@ -108,7 +108,7 @@ def keys_of(folder: Path) -> set[str]:
     try:
         said: Any = msgspec.json.decode((folder / SUMMARY).read_bytes(), type=dict[str, Any])["dynamorm"]["keys"]
         return {*map(str, said)} or {""}
-    except (OSError, LookupError, TypeError, msgspec.MsgspecError):
+    except (OSError, LookupError, TypeError, *NO_JSON):
         return {""}
 
 

@@ -147,6 +147,8 @@ def read(path: Path) -> tuple[Document, Source]:
         return msgspec.convert(found, Document), source
     except msgspec.ValidationError as error:
         failed = str(error)
+    except UnicodeEncodeError:
+        raise source.wrong((), "a text has half of a surrogate pair, which is no character") from None
     raise _refused(failed, source)
 
 

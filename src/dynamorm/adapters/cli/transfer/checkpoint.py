@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from ..ends import Code, Stop
+from ..formats.manifest import NO_JSON
 from ..private import private
 from .pace import resumable
 
@@ -65,7 +66,7 @@ class Checkpoint:
                 break
             try:
                 members = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.MsgspecError:
+            except NO_JSON:
                 break
             whole += len(line)
             if head is None:
