@@ -29,6 +29,10 @@ mutant tests of {seconds} seconds at most are asked.
 `make mutation MUTATION_ARGS="--sample 200 --seed 1"` draws a share of each area; `--minutes` ends a run, and the same command goes on
 from there. Results are kept in `.cache/mutation`, as long as the text of the module stays the same.
 
+A tool of our own, since mutmut 3.8, which runs here too, changes the bodies of functions alone, and so no constant of a module, no
+default and no class body, where limits and stored names are; it changes the words of messages, too, and takes one failure of
+a test for a proof. cosmic-ray 8 starts pytest anew for each mutant.
+
 What mutants there are: a comparison negated, and `<` and `<=` exchanged; `and` and `or` exchanged; a condition negated, and `not` removed;
 arithmetic; constants and defaults; a result that is `None`; two arguments exchanged; `break` and `continue` exchanged; a
 call, a `raise`, or an assignment to a member removed.

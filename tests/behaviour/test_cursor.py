@@ -156,6 +156,14 @@ def test_every_single_changed_character_is_found_out(query, cursor):
         refused(query, changed)
 
 
+def test_a_cursor_may_be_used_for_a_day(query, cursor, monkeypatch):
+    now = cursors._now
+    monkeypatch.setattr(cursors, "_now", lambda context: now(context) + 86_395)
+    assert len(query.cursor(cursor).page().items) == 3
+    monkeypatch.setattr(cursors, "_now", lambda context: now(context) + 86_405)
+    refused(query, cursor)
+
+
 def test_a_foreign_key_is_the_same_error(query, cursor, opening):
     assert refused(opening(cursor_key=b"z" * 32), cursor) == refused(query, cursor[:-4])
 
@@ -355,6 +363,16 @@ def test_what_is_no_go_cursor_of_this_query_is_refused(query, wire, text):
     wire.clear()
     refused(query, text)
     assert wire.names == []
+
+
+def test_a_view_neither_makes_nor_takes_a_go_cursor(db, orders, query):
+    """Anybody can read and make them, and they are bound to no view."""
+    made = query.cursor_format("v0.1").page().cursor
+    seen = db.view(region="eu").model(Order).where(Order.customer == "c1").limit(3).cursor_format("v0.1")
+    for ask in (lambda: seen.page().cursor, lambda: seen.cursor(made).page()):
+        with pytest.raises(ValidationError) as caught:
+            ask()
+        assert caught.value.field == "cursor_format"
 
 
 def test_go_cursors_are_taken_on_request_only(query):

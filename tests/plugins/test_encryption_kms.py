@@ -307,3 +307,10 @@ def test_no_key_is_made_where_that_was_said(plugged, kms_key, key):
     other = plugged(EncryptionPlugin(KMSProvider(kms_key["Arn"], create=False))).view(tenant=key)
     other.update(Line, key, 1, Line.secret.set(b"2"))
     assert other.get(Line, key, 1).secret == b"2"
+
+
+def test_without_a_cache_a_key_is_held_for_a_second():
+    name = "arn:aws:kms:eu-west-1:111122223333:alias/some"
+    assert KMSProvider(key_id=name).ttl == 300.0
+    assert KMSProvider(key_id=name, ttl=60.0).ttl == 60.0
+    assert KMSProvider(key_id=name, ttl=60.0, cache=False).ttl == 1.0

@@ -281,6 +281,28 @@ def test_a_ring_of_tenants_is_rotated_for_one_of_them(opened):
     Keys(db).rotate("pii", tenant="mine")
 
 
+def test_a_key_of_blind_indexes_is_held_by_the_items_of_its_own_tenant_alone(opened):
+    open_, wall, name = opened
+
+    class Own(Model, table=f"blinds-{name}"):
+        pk: Attr[str] = partition_key(composite("tenant", "id"))
+        id: Attr[str] = attr(default="")
+        tenant: Attr[str] = attr(Tenant())
+        a: Attr[str | None] = attr(Encrypted("pii", searchable=True), default=None)
+
+    db = open_(Provider(), Own, plugins=[Tenancy()])
+    db.with_tenant("mine").create(Own(id="a", a="1"))
+    (old,) = Keys(db).rotate("pii", tenant="mine", blind_index=True).former.values()
+    wall.later()
+    with pytest.raises(ConfigError, match=r"\.a: run db\.keys\.reencrypt"):
+        Keys(db).retire("pii", old, tenant="mine")
+    db.with_tenant("other").create(Own(id="a", a="1"))
+    assert Keys(db).reencrypt(Own, tenant="mine").complete
+    Keys(db).retire("pii", old, tenant="mine")
+    for tenant in ("mine", "other"):
+        assert db.with_tenant(tenant).get(Own, id="a").a == "1"
+
+
 # ------------------------------------------------------------------------------------------------------ what is not ours
 
 
