@@ -20,17 +20,23 @@ from .allowed import Found
 
 WHOLE = frozenset({".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties"})
 PICTURES = frozenset({".png", ".svg", ".ico"})
-CANDIDATE = re.compile(
-    r"""(?ix)
-      (?: api | auth | service | account | db | database | priv | private | client ) _? key
-    | (?: db | database | key ) _? pass
-    | passwo?r?d | pwd | secret | contrase
-    | (?=[A-Z+/=_-]*[0-9]) [A-Z0-9+/=_-]{16,}
-    | ["'] [0-9a-f]{8,}
-    | :// [^\s/]* : [^\s/]* @
-    | -----BEGIN
-    | [0-9]{8,10} : [A-Z0-9_-]{30}
-    """
+_OF_KEYS = ("api", "auth", "service", "account", "db", "database", "priv", "private", "client")
+WORDS = tuple(
+    word.encode()
+    for word in (
+        *(f"{of}{between}key" for of in _OF_KEYS for between in ("", "_")),
+        *(f"{of}{between}pass" for of in ("db", "database", "key") for between in ("", "_")),
+        *("password", "passwd", "pwd", "secret", "contrase", "-----begin"),
+    )
+)
+"""Of lines that may hold one, in small letters: the words that the scanner knows."""
+
+_RUN = re.compile(rb"[A-Za-z0-9+/=_-]{16,}")
+_DIGIT = re.compile(rb"[0-9]")
+_OTHERS = (
+    re.compile(rb"[\"'][0-9a-fA-F]{8,}"),
+    re.compile(rb"://[^\s/]*:[^\s/]*@"),
+    re.compile(rb"[0-9]{8,10}:[A-Za-z0-9_-]{30}"),
 )
 
 
@@ -53,13 +59,12 @@ def _of_file(root: Path, path: str, folder: Path) -> Iterator[Found]:
     source = root / path
     if not source.is_file():  # deleted, and the index does not know yet
         return
+    raw = source.read_bytes()
     try:
-        lines = source.read_text("utf-8").splitlines()
+        lines = raw.decode().split("\n")
     except UnicodeDecodeError:
         return
-    numbers = [
-        number for number, line in enumerate(lines, 1) if source.suffix in WHOLE or CANDIDATE.search(line) is not None
-    ]
+    numbers = list(range(1, len(lines) + 1)) if source.suffix in WHOLE else candidates(raw)
     if not numbers:
         return
     copy = folder / source.name
@@ -73,3 +78,24 @@ def _of_file(root: Path, path: str, folder: Path) -> Iterator[Found]:
             secret.secret_hash,
         )
     copy.unlink()
+
+
+def candidates(raw: bytes) -> list[int]:
+    """The numbers of the lines of a file that may hold a secret."""
+    found = {match.start() for match in _RUN.finditer(raw) if _DIGIT.search(match[0])}
+    for pattern in _OTHERS:
+        found |= {match.start() for match in pattern.finditer(raw)}
+    small = raw.lower()
+    for word in WORDS:
+        at = small.find(word)
+        while at >= 0:
+            found.add(at)
+            at = small.find(word, at + 1)
+    numbers: list[int] = []
+    line, behind = 1, 0
+    for at in sorted(found):
+        line += raw.count(b"\n", behind, at)
+        behind = at
+        if not numbers or numbers[-1] != line:
+            numbers.append(line)
+    return numbers
