@@ -35,7 +35,7 @@ def planted():
 
 
 @pytest.mark.parametrize("kind", planted())
-@pytest.mark.parametrize("path", ["src/dynamorm/planted.py", "docs/planted.md", "settings.yaml"])
+@pytest.mark.parametrize("path", ["src/dynamorm/planted.py", "docs/planted.txt", "settings.yaml"])
 def test_a_planted_key_is_found(tmp_path, kind, path):
     text = planted()[kind]
     if path.endswith(".yaml"):
