@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ def locked(path: Path) -> int:
         import fcntl  # a system without it has no spool
     except ImportError:
         raise ConfigError("a spool needs a system with flock, which this one has not: use no spool_dir") from None
+    check_own(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,6 +29,22 @@ def locked(path: Path) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def check_own(path: Path) -> None:
+    """Refuse a file of a spool that this user has not made: what stands in it would be written to tables. Links are no such files.
+
+    Raises: IntegrityError, OSError.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise IntegrityError(
+            f"the file {path} was not made by this user: look where it comes from, move it away, and keep the spool in a"
+            " directory that nobody else can write to"
+        )
 
 
 def sync_directory(directory: Path) -> None:
@@ -48,9 +66,11 @@ def secret_of(directory: Path) -> bytes:
     Raises: IntegrityError for a file that is not as it was written; OSError.
     """
     path = directory / "secret"
+    check_own(path)
     if not path.exists():
         made = directory / "secret.new"
-        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+        made.unlink(missing_ok=True)  # of a process that was killed
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             os.write(fd, os.urandom(_SECRET))
             os.fsync(fd)

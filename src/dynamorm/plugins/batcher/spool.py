@@ -21,7 +21,7 @@ from zlib import crc32
 from dynamorm.errors import ConfigError, IntegrityError, Unavailable
 from dynamorm.errors.log import logger
 
-from .sealing import locked, sealing, secret_of, sync_directory
+from .sealing import check_own, locked, sealing, secret_of, sync_directory
 
 _HEAD: Final = b"dynamorm-spool 1 "
 _SEGMENT: Final = 16 * 1024 * 1024
@@ -320,6 +320,7 @@ class Spool:
         self.synced = self._asked = self._last
 
     def _read_segment(self, path: Path, *, is_last: bool) -> None:
+        check_own(path)
         data = path.read_bytes()
         lines = data.split(b"\n")
         torn = lines.pop()  # nothing, behind a line that is whole
