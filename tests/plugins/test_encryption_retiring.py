@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from dynamorm import Attr, Encrypted, Model, Tenant, attr, composite, partition_key, sort_key, version
-from dynamorm.errors import ConfigError, KeyDisabled
+from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable
 from dynamorm.plugins import EncryptionPlugin, Tenancy
 
 from .encryption_kit import Keys, Provider, Wall, version_in_use
@@ -163,6 +163,46 @@ def test_a_stopped_pass_is_gone_on_with_by_one_over_the_same_fields(opened, monk
     report = Keys(db).reencrypt(Full)
     assert (report.items, report.rewritten, report.complete) == (6, 6, True)
     assert 0 < Keys(db).reencrypt(Slim).items <= 6
+
+
+def test_a_key_is_retired_behind_a_pass_that_was_stopped_and_gone_on_with(opened):
+    open_, wall, name = opened
+    provider, Full = Provider(), full(f"again-{name}")
+    db = open_(provider, Full)
+    for at in range(6):
+        db.create(Full(id=f"x{at}", a="A" * 300_000))  # several pages
+    old = version_in_use(db, Full, "a")
+    Keys(db).rotate("pii")
+    wall.later()
+
+    def stop(_):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        Keys(db).reencrypt(Full, progress=stop)
+    assert Keys(db).reencrypt(Full).complete
+    Keys(db).retire("pii", old)
+    assert open_(provider).get(Full, "x5").a == "A" * 300_000
+
+
+def test_a_pass_ends_where_keys_cannot_be_had_for_the_moment_and_is_gone_on_with(opened):
+    open_, wall, name = opened
+    provider, Full = Provider(), full(f"down-{name}")
+    db = open_(provider, Full)
+    db.create(Full(id="x", a="1", b="2"))
+    Keys(db).rotate("pii")
+    wall.later()
+    other = open_(provider, Full)
+
+    def down(what):
+        raise KeyUnavailable("the service of keys does not answer")
+
+    provider.fails = down
+    with pytest.raises(KeyUnavailable):
+        Keys(other).reencrypt(Full)
+    provider.fails = lambda what: None
+    report = Keys(open_(provider, Full)).reencrypt(Full)
+    assert (report.rewritten, report.failed, report.complete) == (1, 0, True)
 
 
 # ------------------------------------------------------------------------------------------------- one table of records
