@@ -106,7 +106,9 @@ def main(arguments: list[str] | None = None) -> int:
         except Failed as error:
             print(f"\nNO RELEASE: {error}", file=sys.stderr)
             return 1
-    print(f"\n{steps.table()}\n\nthe files are in {out}")
+        print(
+            f"\n{steps.table()}\n\nthe files are in {out}", flush=True
+        )  # before the scratch is removed, which takes a while
     return 0
 
 
