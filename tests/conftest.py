@@ -199,22 +199,30 @@ def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in gone]
 
 
-def _left_out(cases: list[pytest.Item]) -> list[pytest.Item]:
+def _left_out(
+    cases: list[pytest.Item], *, minor: int = sys.version_info.minor, local: bool | None = None
+) -> list[pytest.Item]:
     """The cases of one test that this run does not take; which those are depends on their names alone."""
-    one, minor, local = cases[0], sys.version_info.minor, ENGINE == "local"
-    if one.get_closest_marker("whole") or (local and one.get_closest_marker("wide")):
+    local = ENGINE == "local" if local is None else local
+    marks = {mark.name for mark in cases[0].iter_markers()}
+    if marks & {"whole", "local", "soak"} or (local and "wide" in marks):
         return []
-    if one.get_closest_marker("wide"):
+    if "wide" in marks:
         return [item for item in cases if (_number(item) + minor) % 3 != 0]
-    many = len(cases) >= MANY
+    if len(cases) < MANY:
+        return []
     cases = sorted(cases, key=_number)
-    if many and one.get_closest_marker("engine"):
+    if "engine" in marks:
         sixth = -(-len(cases) // 6)
         return cases[:sixth] if local else cases[sixth:]
-    if many and not one.get_closest_marker("once") and not one.get_closest_marker("bench"):
-        third = -(-len(cases) // 3)
-        return cases[third:] if minor == 11 else cases[:third]
-    return []
+    if marks & {"once", "bench"}:
+        return []
+    third = -(-len(cases) // 3)
+    return cases[third:] if minor == OLDEST else cases[:third]
+
+
+OLDEST = 11
+"""The minor version of Python on which the gate runs everything but what the newest one takes."""
 
 
 def _number(item: pytest.Item) -> int:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.requests import HTTPConnection
@@ -35,6 +35,7 @@ from dynamorm.errors import (
     InvalidUse,
     KeyReused,
     NotFound,
+    Outcome,
     OutcomeUnknown,
     Retryable,
     StepUnknown,
@@ -91,20 +92,35 @@ def database(connection: HTTPConnection) -> AsyncDB:
 Database = Annotated[AsyncDB, Depends(database)]
 """An argument of a path operation that is given the database. Example: ``async def read(id: str, db: Database): ...``"""
 
-_STATUS: Final[dict[type[DynamORMError], int]] = {
-    NotFound: 404,
-    ConditionFailed: 409,
-    TransactionCancelled: 409,
-    IdempotencyError: 409,
-    KeyReused: 422,
-    ValidationError: 422,
-    TamperedCursor: 400,
-    TenantError: 403,
-    Retryable: 503,
-    DeadlineExceeded: 503,
-    OutcomeUnknown: 504,
-    StepUnknown: 504,
+
+class _Answer(NamedTuple):
+    """How an error is answered. Without ``words`` its own message is told, which has no value of an item in it."""
+
+    status: int
+    words: str | None = None
+
+
+_UNKNOWN: Final = _Answer(504, "it is not known whether it was done")
+_REFUSED: Final = _Answer(409, "what is stored refuses the request")
+_LATER: Final = _Answer(503, "it cannot be served now: try again")
+_ANSWERS: Final[dict[type[DynamORMError], _Answer]] = {
+    TamperedCursor: _Answer(400, "the cursor is not valid: begin with the first page"),
+    TenantError: _Answer(403, "not allowed"),
+    NotFound: _Answer(404, "not found"),
+    KeyReused: _Answer(422),
+    StepUnknown: _UNKNOWN,
+    IdempotencyError: _Answer(409),
+    ConditionFailed: _REFUSED,
+    TransactionCancelled: _REFUSED,
+    Retryable: _LATER,
+    DeadlineExceeded: _LATER,
+    OutcomeUnknown: _UNKNOWN,
+    ValidationError: _Answer(422),
 }
+"""The first kind that an error is of."""
+_CONDITION: Final = "ConditionalCheckFailed"
+_PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons of a cancelled transaction that another try need not meet."""
 
 
 def install(app: FastAPI) -> None:
@@ -116,59 +132,48 @@ def install(app: FastAPI) -> None:
     | 403 | a tenant that is missing, or another one |
     | 404 | no item |
     | 409 | a condition, a version, a unique value (with its ``field``), an idempotency key that is in use |
-    | 422 | what the caller has sent is refused before the wire, or a key was sent with another request |
-    | 503 | throttled or not reached: nothing was done; with ``Retry-After`` |
-    | 504 | it is not known whether it was done; with the ``token`` of the write |
+    | 422 | a value that is refused before the wire, a key that was sent with another request |
+    | 503 | throttled, or not reached, with ``Retry-After``: this write was not done; what the request has written before it, was |
+    | 504 | it is not known whether a write was done; with its ``token`` |
 
-    A stored item that cannot be read, a missing right, a wrong setting are the service's own fault: they stay exceptions, which FastAPI
-    answers with 500. A handler that the application adds for one of these errors, or a kind of it, wins.
+    What is a fault of the program or of the service stays an exception, which FastAPI answers with 500: a stored item that cannot be
+    read, an argument that is missing or unknown, a right, a setting. A handler that the application adds for one of these errors, or a
+    kind of it, wins.
 
     Example: ``install(app)``
     """
-    for kind, status in _STATUS.items():
-        app.exception_handlers.setdefault(kind, _answering(status))
+    for kind in _ANSWERS:
+        app.exception_handlers.setdefault(kind, _answer)
 
 
-def _answering(status: int) -> Callable[[Request, Any], Any]:
-    async def answer(_: Request, error: DynamORMError) -> JSONResponse:
-        if isinstance(error, InvalidUse) or (isinstance(error, ValidationError) and error.table is not None):
-            raise error  # a fault of the program, of what is stored, or of the service
-        told: dict[str, Any] = {"detail": _words(error), "code": error.code}
-        field = getattr(error, "field", None)
-        if field is not None:
-            told["field"] = field
-        token = getattr(error, "token", None)
-        if token is not None:
-            told["token"] = token
-        return JSONResponse(told, status, _headers(error, status))
-
-    return answer
+async def _answer(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DynamORMError)  # it is the handler of these alone
+    found = _found(error)
+    if found is None:
+        raise error
+    told: dict[str, Any] = {"detail": found.words or error.safe.partition(": ")[2], "code": error.code}
+    told |= {name: value for name in ("field", "token") if (value := getattr(error, name, None)) is not None}
+    return JSONResponse(told, found.status, _headers(error, found.status))
 
 
-def _words(error: DynamORMError) -> str:
-    """What is said to the caller: of what the caller did, the message; of what happened inside, only its kind."""
-    if isinstance(error, (ValidationError, IdempotencyError)):
-        return error.safe.partition(": ")[2]
-    for kind, words in _SHORT.items():
-        if isinstance(error, kind):
-            return words
-    return "it was refused"
-
-
-_SHORT: Final[dict[type[DynamORMError], str]] = {
-    NotFound: "not found",
-    ConditionFailed: "it is not as the request expects",
-    TransactionCancelled: "it is not as the request expects",
-    TamperedCursor: "the cursor is not valid: begin with the first page",
-    TenantError: "not allowed",
-    Retryable: "nothing was done: try again",
-    DeadlineExceeded: "nothing was done: try again",
-    OutcomeUnknown: "it is not known whether it was done",
-}
+def _found(error: DynamORMError) -> _Answer | None:
+    """How an error is answered; None for a fault of the program, or of the service. What is not known is asked first."""
+    if isinstance(error, TamperedCursor):
+        return _ANSWERS[TamperedCursor]
+    if error.outcome is Outcome.UNKNOWN:
+        return _UNKNOWN
+    if isinstance(error, ValidationError) and (
+        error.table is not None or isinstance(error, (InvalidUse, TypeError, AttributeError))
+    ):
+        return None
+    if isinstance(error, TransactionCancelled):
+        codes = {one.code for one in error.reasons if one is not None}
+        return _REFUSED if codes <= {_CONDITION} else _LATER if codes <= {_CONDITION, *_PASSING} else None
+    return next(answer for kind, answer in _ANSWERS.items() if isinstance(error, kind))
 
 
 def _headers(error: DynamORMError, status: int) -> dict[str, str] | None:
     wait = getattr(error, "retry_after", None)
-    if wait is None and status != 503:
+    if wait is None and status != _LATER.status:
         return None
     return {"Retry-After": str(max(1, math.ceil(wait or 0)))}

@@ -39,7 +39,7 @@ class DataFile(msgspec.Struct, rename={"items": "itemCount", "md5": "md5Checksum
     etag: str = ""
 
 
-def finish(folder: Path, parts: list[tuple[str, int]], facts: Facts) -> None:
+def finish(folder: Path, parts: list[tuple[str, int]], facts: Facts, *, output: str) -> None:
     """Write the manifests of the data files that are there: their names, and how many items each has."""
     lines = []
     for name, items in parts:
@@ -63,7 +63,7 @@ def finish(folder: Path, parts: list[tuple[str, int]], facts: Facts) -> None:
         "manifestFilesS3Key": FILES,
         "billedSizeBytes": facts["bytes"],
         "itemCount": facts["items"],
-        "outputFormat": facts["output"],
+        "outputFormat": output,
         "exportType": "FULL_EXPORT",
         "dynamorm": {"keys": facts["keys"]},
     }

@@ -198,20 +198,21 @@ def _facts(table: Table, wanted: Export, lines: list[dict[str, Any]], began: str
 def _finish(wanted: Export, folder: Path, lines: list[dict[str, Any]], facts: Facts) -> None:
     """Make the file, or the folder, of the parts; its name is given last, so that a name that is there is whole."""
     form, parts = wanted.format, Finished(folder / s3.DATA, lines)
-    if isinstance(form, File):
-        manifest = form.write(folder / _WHOLE, parts, facts)
-        manifest.keys = facts["keys"]
-        write_manifest(wanted.path, manifest)
-        (folder / _NAMED).touch()
-        sync_folder(folder)
-        put_in_place(folder / _WHOLE, wanted.path)
-    elif isinstance(form, s3.Folder):
+    if isinstance(form, s3.Folder):
         _only_parts(parts)
-        facts["output"] = form.output
-        s3.finish(folder, [(line["part"], line["items"]) for line in parts.lines], facts)
+        s3.finish(folder, [(line["part"], line["items"]) for line in parts.lines], facts, output=form.output)
         sync_folder(folder)
         put_in_place(folder, wanted.path)
         (wanted.path / _CHECKPOINT).unlink()
+        return
+    if not isinstance(form, File):
+        raise TypeError(f"{form.name} is neither a file nor a folder")
+    manifest = form.write(folder / _WHOLE, parts, facts)
+    manifest.keys = facts["keys"]
+    write_manifest(wanted.path, manifest)
+    (folder / _NAMED).touch()
+    sync_folder(folder)
+    put_in_place(folder / _WHOLE, wanted.path)
 
 
 def _only_parts(parts: Finished) -> None:

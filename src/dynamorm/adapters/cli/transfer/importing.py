@@ -76,6 +76,7 @@ def import_(settings: Settings, wanted: Import, *, pace: Pace, restart: bool) ->
     """Import a file. Raises: Stop, also where items were refused."""
     if not wanted.path.exists():
         raise Stop(Code.USAGE, f"there is no {wanted.path}")
+    wanted.format.ready()
     wanted.format.check(wanted.path)
     progress = Progress(settings.out, f"import into {wanted.table}", settings.db.config.region)
     table = settings.table(wanted.table)
