@@ -125,6 +125,10 @@ test-on-%:
 	echo "CPython $*: the unit suites"; \
 	.venv-$*/bin/python -m pytest -m "$(UNIT)" $(PARALLEL) $(PYTEST_ARGS)
 
+.PHONY: test-unit
+test-unit: $(VENV)/.installed-dev  ## all cases of the unit suites on this Python: what the newest would take, where the machine has none
+	DYNAMORM_TEST_WIDE=1 $(PY) -m pytest -m "$(UNIT)" $(PARALLEL) $(PYTEST_ARGS)
+
 .PHONY: soak
 soak: $(VENV)/.installed-dev  ## the suites that run for minutes on purpose (the last of them need Java)
 	DYNAMORM_TEST_WIDE=1 $(PY) -m pytest -m "wide and not engine and not local" $(PARALLEL) $(PYTEST_ARGS)
