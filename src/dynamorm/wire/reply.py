@@ -196,7 +196,7 @@ def parse_error(status: int, body: bytes) -> ServiceFault:
     code = name.rpartition("#")[2].partition(":")[0].strip()[:MAX_TEXT]
     if not (code.isascii() and code.isprintable()):
         code = ""
-    message = (_string(parts.get("message")) or _string(parts.get("Message")))[:MAX_TEXT]
+    message = _said(parts.get("message")) or _said(parts.get("Message"))
     fields: dict[str, Any] = {}
     item = parts.get("Item")
     if item is not None and bytes(item) != b"null":
@@ -270,9 +270,17 @@ def _string(raw: msgspec.Raw | None) -> str:
         return ""
 
 
+def _said(raw: msgspec.Raw | None) -> str:
+    """A text for people, with escapes for what ends a line or acts on a terminal: it may repeat what users have given, and is logged."""
+    text = _string(raw)[:MAX_TEXT]
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)[:MAX_TEXT]
+
+
 def _throttling(raw: msgspec.Raw) -> ThrottlingReason:
     parts = _object(raw) or {}
-    return ThrottlingReason(_string(parts.get("reason"))[:MAX_TEXT], _string(parts.get("resource"))[:MAX_TEXT] or None)
+    return ThrottlingReason(_said(parts.get("reason")), _said(parts.get("resource")) or None)
 
 
 def _cancellation(raw: msgspec.Raw) -> CancellationReason:
@@ -283,4 +291,4 @@ def _cancellation(raw: msgspec.Raw) -> CancellationReason:
         return CancellationReason("Unreadable", "", None)
     item = parts.get("Item")
     raw_item = None if item is None or bytes(item) == b"null" else bytes(item)
-    return CancellationReason(None if code == "None" else code, _string(parts.get("Message"))[:MAX_TEXT], raw_item)
+    return CancellationReason(None if code == "None" else code, _said(parts.get("Message")), raw_item)
