@@ -337,6 +337,8 @@ def _units(amount: Fraction, digits: int, currency: str) -> int:
 
 def _whole(number: Any) -> int:
     """An int out of a stored number. Raises: ValidationError."""
-    if isinstance(number, bool) or not isinstance(number, (int, Decimal)) or number != int(number):
+    # A Decimal may be no number, or have an exponent of which an int would fill the memory: DynamoDB stores no such.
+    stored = isinstance(number, int) or (isinstance(number, Decimal) and number.is_finite() and number.adjusted() < 126)
+    if isinstance(number, bool) or not stored or number != int(number):
         raise ValidationError('"a" and "e" of stored money are whole numbers')
     return int(number)

@@ -11,6 +11,7 @@ _MODULES: Final = {
     "wire": ("http", "replies"),
     "engine": ("engine-http", "engine-requests", "engine-kms", "expressions", "partiql"),
     "stored": ("items", "envelopes", "audit", "idempotency", "streams"),
+    "payments": ("settlements", "money", "policies"),
     "texts": ("cursors", "plain-cursors", "licences", "profiles", "environment", "webhooks"),
     "files": ("fixtures-yaml", "fixtures-json", "json-lines", "csv", "ion", "s3-exports", "checkpoints", "spools", "documents"),
 }  # fmt: skip

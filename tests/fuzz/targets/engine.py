@@ -28,7 +28,7 @@ _TABLE: Final[dict[str, Any]] = {
     "BillingMode": "PAY_PER_REQUEST", "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
 }  # fmt: skip
 _T: Final = {"TableName": "items"}
-_REQUESTS: Final[dict[str, dict[str, Any]]] = {
+REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "GetItem": _T | {"Key": _KEY, "ProjectionExpression": "#a, l[0], m.a", "ExpressionAttributeNames": {"#a": "id"}, "ConsistentRead": True},
     "PutItem": _T | {"Item": _KEY | {"v": {"N": "1"}}, "ConditionExpression": "attribute_not_exists(id) OR v < :v",
                      "ExpressionAttributeValues": {":v": {"N": "9"}}, "ReturnValues": "ALL_OLD", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
@@ -63,7 +63,7 @@ _REQUESTS: Final[dict[str, dict[str, Any]]] = {
 _OFTEN: Final = 300
 
 
-class _Asked:
+class Asked:
     """An engine that is made as it was, time and again."""
 
     def __init__(self) -> None:
@@ -103,25 +103,25 @@ def check(status: int, data: bytes) -> None:
 
 def requests() -> Target:
     """A body for an operation, which the first line names."""
-    asked, names = _Asked(), sorted({*SHAPES["operations"], *_REQUESTS})
+    asked, names = Asked(), sorted({*SHAPES["operations"], *REQUESTS})
 
     def run(data: bytes) -> None:
         head, _, body = data.partition(b"\n")
         operation = head.decode("latin-1")
         asked.answered(operation if operation in names else names[zlib.crc32(head) % len(names)], body)
 
-    words = tuple(f'"{one}":'.encode() for request in _REQUESTS.values() for one in request)
+    words = tuple(f'"{one}":'.encode() for request in REQUESTS.values() for one in request)
     return Target("engine-requests", _request_seeds, run, words)
 
 
 def _request_seeds() -> list[bytes]:
-    seeds = [f"{name}\n{json.dumps(request)}".encode() for name, request in _REQUESTS.items()]
-    return seeds + [f"{name}\n{{}}".encode() for name in sorted(SHAPES["operations"]) if name not in _REQUESTS]
+    seeds = [f"{name}\n{json.dumps(request)}".encode() for name, request in REQUESTS.items()]
+    return seeds + [f"{name}\n{{}}".encode() for name in sorted(SHAPES["operations"]) if name not in REQUESTS]
 
 
 def kms() -> Target:
     """KMS and STS."""
-    asked = _Asked()
+    asked = Asked()
     names = [f"TrentService.{name}" for name in sorted(KMS)]
     given = {"KeyId": "alias/a", "NumberOfBytes": 32, "EncryptionContext": {"a": "b"}, "CiphertextBlob": "AAAA", "Plaintext": "AAAA", "AliasName": "alias/a",
              "TargetKeyId": "x", "Description": "d", "KeySpec": "AES_256", "Limit": 3, "Policy": '{"Statement":[]}', "PolicyName": "default"}  # fmt: skip
@@ -169,7 +169,7 @@ _WORDS: Final = tuple(
 
 def expressions() -> Target:
     """Expressions of each kind; the first character tells which."""
-    asked = _Asked()
+    asked = Asked()
 
     def run(data: bytes) -> None:
         kind, text = data[:1], data[1:].decode("utf-8", "replace")
@@ -214,7 +214,7 @@ _STATEMENTS: Final = (
 
 def partiql() -> Target:
     """Statements, with one parameter for each question mark."""
-    asked = _Asked()
+    asked = Asked()
 
     def run(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
@@ -284,9 +284,9 @@ _HEADERS: Final = (
 
 def http() -> Target:
     """Bytes on a connection."""
-    asked = _Asked()
+    asked = Asked()
     desk = Desk(asked.engine, None)
-    body = json.dumps(_REQUESTS["GetItem"])
+    body = json.dumps(REQUESTS["GetItem"])
     seeds = [
         f"POST / HTTP/1.1\r\n{_HEADERS}Content-Length: {len(body)}\r\n\r\n{body}".encode(),
         f"POST / HTTP/1.1\r\n{_HEADERS}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode(),
