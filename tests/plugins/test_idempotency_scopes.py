@@ -2,14 +2,16 @@
 
 import asyncio
 import uuid
+from datetime import timedelta
 from functools import wraps
 from inspect import iscoroutinefunction
 
 import pytest
 
 from dynamorm import Attr, Model, Tenant, attr, partition_key, tenant_scope
-from dynamorm.errors import TenantMismatch, TenantRequired
+from dynamorm.errors import TenantMismatch, TenantRequired, ValidationError
 from dynamorm.payments import Ledger, Money, Posting, ensure_tables, lambda_handler, sqs_handler, webhook_handler
+from dynamorm.plugins.idempotency.options import webhook_retention
 
 pytestmark = pytest.mark.engine
 
@@ -271,3 +273,16 @@ def test_a_decorated_coroutine_function_is_a_method_and_is_pickled_by_name(db, k
     assert iscoroutinefunction(Shop().pay)
     assert ran(db, Shop().pay(key)) == "Shop"
     assert Shop.pay.__reduce__() == Shop.pay.__qualname__
+
+
+def test_a_webhook_is_remembered_for_four_days_at_least_and_for_thirty_where_nothing_is_said():
+    day = 86_400.0
+    assert (webhook_retention(), webhook_retention(timedelta(days=4)), webhook_retention(5 * day)) == (
+        30 * day,
+        4 * day,
+        5 * day,
+    )
+    for wrong in (4 * day - 1, 0.5):
+        with pytest.raises(ValidationError) as caught:
+            webhook_retention(wrong)
+        assert caught.value.field == "retention"
