@@ -374,6 +374,12 @@ def test_a_token_of_the_callers_own_is_sent_and_named(bank: Bank) -> None:
     bank.settled()
 
 
+def test_a_token_of_the_callers_own_is_named_where_it_could_not_be_spent(bank: Bank) -> None:
+    bank.session.channel.bucket.tokens = 500
+    bank.faults, bank.forever = [lost(LOST["reset"]), lost(failure("ValidationException"))], lost(LOST["reset"])
+    assert bank.failed(OutcomeUnknown, token="mine-1").token == "mine-1"
+
+
 def test_w17_a_token_that_is_another_requests_tells_nothing_and_is_not_spent(bank: Bank) -> None:
     bank.forever = lost(LOST["reset"])
     error = bank.failed(OutcomeUnknown, token="mine-1")
