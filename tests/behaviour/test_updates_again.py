@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dynamorm import DB, Attr, Model, Presets, attr, partition_key, sort_key, updated_at, version
 from dynamorm.engine import Engine
-from dynamorm.errors import DynamORMError, ValidationError, VersionConflict
+from dynamorm.errors import ConditionFailed, DynamORMError, ValidationError, VersionConflict
+from dynamorm.plugin import WriteRule
 
 from .kit import stored
 
@@ -19,8 +20,8 @@ class Bill(Model, table="bills-again"):
     id: Attr[str] = partition_key()
     line: Attr[int] = sort_key()
     status: Attr[str] = attr(default="open", name="st")
-    amount: Attr[int] = attr(default=0, ge=0)
-    note: Attr[str | None] = attr(default=None, max_length=10)
+    amount: Attr[int] = attr(default=0)
+    note: Attr[str | None] = attr(default=None)
     tags: Attr[list[str]] = attr(default_factory=list)
     data: Attr[dict[str, str]] = attr(default_factory=dict)
     seen: Attr[set[str]] = attr(default_factory=set)
@@ -30,6 +31,8 @@ class Bill(Model, table="bills-again"):
 
 class Kept(Bill, table="bills-kept"):
     owner: Attr[str] = attr(default="me", immutable=True)
+    fee: Attr[int] = attr(default=0, ge=0, le=9)
+    name: Attr[str] = attr(default="", max_length=3)
     stage: Attr[str] = attr(default="new", protected=True)
 
 
@@ -49,15 +52,17 @@ VALUES = {
     "seen": st.sets(TEXTS.filter(bool), max_size=3),
 }
 WRONG = {
-    "amount": st.sampled_from([-1, "x", 1.5, None]),
-    "note": st.sampled_from(["x" * 11, 5, "\ud800"]),
+    "amount": st.sampled_from(["x", 1.5, None]),
+    "fee": st.sampled_from([-1, 3, 10, "x"]),
+    "name": st.sampled_from(["abc", "abcd", 1]),
+    "note": st.sampled_from([5, "\ud800"]),
     "tags": st.sampled_from([None, ["\ud800"], [1], "x"]),
     "owner": st.just("you"),
     "stage": st.just("paid"),
     "id": st.just("other"),
     "version": st.just(7),
 }
-GOOD = {"amount": 1, "tags": ["a"], "data": {"a": "b"}, "seen": {"a"}}
+GOOD = {"amount": 1, "tags": ["a"], "data": {"a": "b"}, "seen": {"a"}, "fee": 1}
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +195,41 @@ def test_in_a_transaction_too(db, key):
                 tx.update(bill, Bill.status.set(turn))
         bills = [db.get(Bill, key, number, consistent=True) for number in range(3)]
         assert [(bill.status, bill.version) for bill in bills] == [(turn, 1 if turn == "a" else 2)] * 3
+
+
+class Watching(WriteRule):
+    """Is asked of each update: refuses large amounts, stores a mark beside the item, and writes the other item with it."""
+
+    verbs = ("update",)
+
+    def contribute(self, draft):
+        amount = int(draft.after("amount")["amount"]["N"])
+        if amount > 100:
+            raise ValidationError("that is too much", field="amount")
+        if amount > 50:
+            draft.require(Bill.status == "open")
+        draft.stamp("_mark", amount)
+        draft.add("put", Other(id=draft.plan.codec.key_values(draft.key)[0], status=f"s{amount}"))
+
+
+class Watcher:
+    name = "watcher"
+
+    def write_rule(self, schema):
+        return Watching() if schema.model is Bill else None
+
+
+@pytest.mark.engine
+def test_the_rules_of_plugins_are_asked_each_time(plugged, key):
+    db = plugged(Watcher())
+    bill = db.create(Bill(id=key, line=1))
+    for amount in (1, 2, 3):
+        db.update(bill, Bill.amount.set(amount))
+        assert stored(db, Bill, key, 1)["_mark"] == {"N": str(amount)}
+        assert db.get(Other, key, consistent=True).status == f"s{amount}"
+    with pytest.raises(ValidationError, match="too much"):
+        db.update(bill, Bill.amount.set(101))
+    db.update(bill, Bill.amount.set(60))
+    db.update(bill, Bill.status.set("done"), Bill.amount.set(4))
+    with pytest.raises(ConditionFailed):
+        db.update(bill, Bill.amount.set(61))

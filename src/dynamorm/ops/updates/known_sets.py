@@ -84,6 +84,10 @@ def keep(draft: UpdateDraft, said: dict[str, Any]) -> None:
         return
     if codec.unstored or codec.placed or codec.renamed or codec.whole is not None:
         return
+    if (
+        draft.rule is not None or draft.explain or draft.together_with
+    ):  # a rule was asked, which may say another thing of other values
+        return
     if draft.begun is not None or draft.whole is not None or draft.more or draft.late or len(draft.terms) != 1:
         return
     fields = tuple([change.path.field for change in updates])
