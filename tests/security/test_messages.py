@@ -9,6 +9,7 @@ import pytest
 from dynamorm import DB, Attr, Model, Presets, partition_key
 from dynamorm.errors import DynamORMError
 from dynamorm.testing import FaultServer, answers
+from dynamorm.wire.http1 import Exchange
 from dynamorm.wire.reply import MAX_TEXT, parse_error
 
 HOSTILE = "Invalid value \x1b[2J\x1b]0;title\x07\r\n2026-11-01 INFO paid\u202e\u2028\u0085\u200b\x7f"
@@ -44,6 +45,21 @@ def test_a_message_of_letters_is_as_it_was(text):
 
 def test_a_message_is_bounded():
     assert len(parse_error(400, body(__type="E", message="\x1b" * 100_000)).message) == MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG", "4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG"),
+        (b"a" * 5_000, "a" * 200), (b"\x9b31m", "\ufffd31m"), (b"a\tb", "a?b"), (b"\xe2\x80\xae", "\ufffd" * 3),
+    ],
+)  # fmt: skip
+def test_the_id_of_a_request_is_letters_on_one_line(sent, kept):
+    exchange = Exchange()
+    answer = b"HTTP/1.1 200 OK\r\nServer: x\r\nx-amzn-RequestId: " + sent + b"\r\nContent-Length: 2\r\n\r\n{}"
+    assert exchange.feed(answer)
+    assert exchange.request_id == kept
+    assert exchange.request_id.isprintable()
 
 
 class Item(Model, table="security-messages"):

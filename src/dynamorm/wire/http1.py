@@ -35,6 +35,10 @@ _REQUEST_ID: Final = b"\r\nx-amzn-requestid:"
 _DATE: Final = b"\r\ndate:"
 _RETRY_AFTER: Final = b"\r\nx-amz-retry-after:"
 
+_LONGEST_ID: Final = 200
+"""Bytes that are kept of the id of a request: those of AWS have 52, a proxy may send others."""
+_ON_ONE_LINE: Final = dict.fromkeys((*range(0x20), 0x7F), "?")
+
 # The head of AWS's answers, name by name: no header twice, none that changes where the answer ends. A status of 204 or
 # 304 has no body, and 1xx is not the answer yet: those are for the parser.
 _usual: Final = re.compile(
@@ -176,9 +180,11 @@ class Exchange:
 
     @property
     def request_id(self) -> str | None:
-        """The service's name for this request."""
+        """The service's name for this request, as letters on one line: it stands in errors, and so in logs."""
         value = self.raw_id
-        return None if value is None else value.decode("latin-1")
+        if value is None:
+            return None
+        return value[:_LONGEST_ID].decode("ascii", "replace").translate(_ON_ONE_LINE)
 
     def feed(self, data: bytes) -> bool:
         """Take bytes as received; True when the answer is complete.
