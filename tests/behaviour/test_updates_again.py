@@ -134,6 +134,17 @@ def test_what_is_refused_is_refused_with_the_same_error(session, wrong, model):
     assert written(session, wrong, model=model) == anew
 
 
+@pytest.mark.parametrize("name", ["status", "fee", "name"])
+def test_what_a_model_says_of_other_attributes_takes_nothing_from_it(session, name):
+    plan = session.plan(Kept)
+    plan.known_sets.clear()
+    written(session, [(name, GOOD.get(name, "a"))], model=Kept)
+    assert len(plan.known_sets) == 1
+    plan.known_sets.clear()
+    written(session, [("stage", "paid")], model=Kept, allow=("stage",))
+    assert not plan.known_sets
+
+
 def test_a_protected_attribute_is_named_each_time(session):
     allowed = written(session, [("stage", "paid")], model=Kept, allow=("stage",))
     assert "UpdateExpression" in allowed[0]

@@ -18,6 +18,7 @@ class LimitsRule(WriteRule):
     """The bounds become conditions, where a value is not known before."""
 
     verbs: tuple[str, ...] = ("update",)
+    silent_of_sets: bool = True  # says nothing of an update that only sets attributes as wholes: see `known_sets`
 
     @override
     def contribute(self, draft: WriteDraft) -> None:

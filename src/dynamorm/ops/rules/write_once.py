@@ -39,6 +39,9 @@ class WriteOnceRule(WriteRule):
     """What keeps its value is refused where it is changed, and is a condition where only the database knows."""
 
     verbs: tuple[str, ...] = ("put", "save", "update")
+    silent_of_sets: bool = (
+        True  # says nothing of an update that only sets attributes that keep no value: see `known_sets`
+    )
 
     @override
     def transform(self, draft: WriteDraft) -> None:

@@ -1,7 +1,9 @@
 """Updates of loaded objects that only set attributes as wholes: what the request says besides values is made once.
 
 Which attributes are set decides the whole text of such an update, its condition and its names. It is kept from the first
-update of these attributes, whose checks hold for all later ones; the checks of values are made each time.
+update of these attributes, whose checks hold for all later ones; the checks of values are made each time. Where a rule is
+asked of it that may say another thing of other values, nothing is kept: ``silent_of_sets`` is what rules of the library's own
+say of themselves that do not.
 """
 
 from __future__ import annotations
@@ -80,14 +82,13 @@ def keep(draft: UpdateDraft, said: dict[str, Any]) -> None:
     codec = plan.codec
     if check is None or check.version is None or not check.ring or not plan.tokens or draft.obj is None or draft.upsert:
         return
-    if plan.transforms["update"] or plan.needs_stored or plan.foresee is not None:
+    if plan.needs_stored or plan.foresee is not None:
         return
     if codec.unstored or codec.placed or codec.renamed or codec.whole is not None:
         return
-    if (
-        draft.rule is not None or draft.explain or draft.together_with
-    ):  # a rule was asked, which may say another thing of other values
-        return
+    asked = () if draft.rule is None else (*plan.transforms["update"], *plan.contributes["update"])
+    if draft.explain or draft.together_with or not all(getattr(rule, "silent_of_sets", False) for rule in asked):
+        return  # a rule may say another thing of other values
     if draft.begun is not None or draft.whole is not None or draft.more or draft.late or len(draft.terms) != 1:
         return
     fields = tuple([change.path.field for change in updates])
