@@ -200,6 +200,16 @@ def test_a_call_that_says_nothing_or_too_much_is_refused(db, refused, call, word
     refused(ValidationError, lambda: call(db), *words)
 
 
+def test_a_result_that_cannot_be_had_is_refused_by_the_name_of_its_argument(db):
+    for call in (
+        lambda: db.put(Thing(id="x", at=1, needed="n"), returning="new"),
+        lambda: db.delete(Thing, "x", 1, returning="new"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            call()
+        assert caught.value.field == "returning"
+
+
 def test_expressions_over_the_limits_are_refused_with_the_limit(db, refused):
     many = T.number == 0
     for number in range(160):
