@@ -6,6 +6,7 @@ import os
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import sleep
@@ -421,6 +422,39 @@ def test_a_commit_of_which_nobody_knows_keeps_the_key_for_the_next_caller(lossy,
     assert (charge(lossy, key), effects(lossy, key)) == ({"id": key}, 1)
 
 
+class Repeating:
+    """Each change of a record arrives twice, as after an answer that was lost; the second one is answered."""
+
+    name = "repeating"
+
+    def around(self, call):
+        def twice(op):
+            if op.name == "UpdateItem":
+                yield from call(copy(op))
+            return (yield from call(op))
+
+        return twice
+
+
+def test_a_step_whose_record_was_written_though_its_answer_was_lost_is_kept_once(open_db, engine, made, key):
+    db = open_db(engine.endpoint, table_prefix=made, extensions=(Repeating(),))
+    calls = []
+
+    def step(name):
+        def run(other_sides_key):
+            calls.append((name, other_sides_key))
+            return name
+
+        return run
+
+    with begun(db, key) as op:
+        assert [op.step("one", step("one")), op.step("two", step("two"))] == ["one", "two"]
+        op.respond("done")
+    assert [name for name, _ in calls] == ["one", "two"]
+    with begun(db, key) as again:
+        assert again.response == "done"
+
+
 class Forgetting:
     """Applies the transaction, forgets the record of the operation, or has another run begin, and loses the answer."""
 
@@ -817,6 +851,7 @@ def test_an_answer_that_cannot_be_kept_is_refused_before_the_commit(db, key, val
             tx.create(Effect(id=key, count=1))
         op.respond(value)
     assert "aaa" not in str(caught.value)
+    assert not isinstance(value, str) or caught.value.field == "value"
     assert effects(db, key) == 0
     assert stored(db, key).own == machine.NOBODY
 

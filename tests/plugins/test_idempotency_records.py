@@ -112,6 +112,7 @@ def test_each_change_names_what_it_has_seen():
     assert (stepped.seq, stepped.rp, stepped.own) == (6, {"charge": b"1"}, OWN)
     release = machine.release(mine, later)
     assert set(release.expect) == ours
+    assert release.sets["own"] == b"-"  # as it is stored, for processes of every version
     assert release.sets == {"own": NOBODY, "lease": 0, "exp": later.forgotten}
     done = machine.end(mine, COMMITTED, b"answer", later)
     assert set(done.expect) == ours
