@@ -34,7 +34,7 @@ def test_the_demo_ends_with_an_exact_sum_and_boto3s_drift_beside_it():
     theirs = [line for line in lines if line.startswith("│ boto3 ")]
     assert [line.split("│")[-2].strip() for line in ours] == ["0.00 EUR", "0.00 EUR"]
     assert any(line.split("│")[-2].strip().startswith("+") for line in theirs)
-    assert "drift 0" in ran.stdout
+    assert "drift 0" in ran.stdout or "the drift is theirs, to the cent" in ran.stdout
 
 
 @pytest.mark.engine
@@ -127,3 +127,17 @@ def test_a_plain_screen_has_no_escape_codes(capsys):
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "1/1" in shown
+
+
+def test_a_drift_is_true_when_it_is_that_of_writes_that_were_said_to_be_unknown():
+    books = Books(confirmed=10)
+    assert books.allows(0)
+    assert not books.allows(5)
+    books.doubt(5)
+    books.doubt(70)
+    assert (books.writes, books.unknown) == (2, 2)
+    assert all(books.allows(drift) for drift in (0, 5, 70, 75))
+    assert not any(books.allows(drift) for drift in (-5, 1, 10, 80))
+    told = Run("x", "save", books, lost=0, before=5, after=20, seconds=0.0)
+    assert told.is_true
+    assert not Run("x", "save", books, lost=0, before=5, after=21, seconds=0.0).is_true

@@ -48,6 +48,11 @@ class Run:
         """Stored minus confirmed: 0 when the money is right."""
         return self.after - self.before - self.books.confirmed
 
+    @property
+    def is_true(self) -> bool:
+        """Whether all is stored as the writers were told: the drift is that of writes that were said to be unknown."""
+        return self.books.allows(self.drift)
+
 
 class Screen:
     """The demo's output. ``plain`` leaves out colours and moving bars, as for a file.

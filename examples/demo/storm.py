@@ -29,7 +29,7 @@ class Books:
     """What one run's writers were told. ``confirmed`` is the sum, in minor units, of the changes reported as done.
 
     ``conflicts`` counts saves that were refused because another writer came first, ``unknown`` writes whose outcome
-    nobody could tell, ``failed`` writes reported as not done.
+    nobody could tell, ``failed`` writes reported as not done. ``doubtful`` are the sums, in minor units, of those unknown.
     """
 
     writes: int = 0
@@ -38,6 +38,7 @@ class Books:
     settled: int = 0
     unknown: int = 0
     failed: int = 0
+    doubtful: list[int] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def note(self, **more: int) -> None:
@@ -48,6 +49,25 @@ class Books:
         with self._lock:
             for name, count in more.items():
                 setattr(self, name, getattr(self, name) + count)
+
+    def doubt(self, amount: int) -> None:
+        """Note a write of which nobody could tell whether it was done.
+
+        Example: ``books.doubt(250)``
+        """
+        self.note(writes=1, unknown=1)
+        with self._lock:
+            self.doubtful.append(amount)
+
+    def allows(self, drift: int) -> bool:
+        """Whether a drift is the sum of some of the doubtful writes, or nothing: what was said is true.
+
+        Example: ``books.allows(run.drift)``
+        """
+        sums = {0}
+        for amount in self.doubtful:
+            sums |= {amount + one for one in sums}
+        return drift in sums
 
 
 @dataclass(frozen=True)
@@ -142,5 +162,5 @@ def _note_outcome(outcome: Any, change: Change, books: Books) -> bool:
     if outcome is Outcome.APPLIED:
         books.note(writes=1, confirmed=change.amount, settled=1)
     else:
-        books.note(writes=1, unknown=1)
+        books.doubt(change.amount)
     return True

@@ -19,6 +19,7 @@ from dynamorm.errors import (
     AccessDenied,
     AlreadyExists,
     CancellationReason,
+    ChecksumMismatch,
     CircuitOpen,
     ConditionFailed,
     ConfigError,
@@ -26,7 +27,9 @@ from dynamorm.errors import (
     ExecutionLost,
     InProgress,
     InvalidUse,
+    ItemTooLarge,
     KeyReused,
+    KeyUnavailable,
     LeaseHeld,
     MissingArgument,
     NotFound,
@@ -34,6 +37,7 @@ from dynamorm.errors import (
     OutcomeUnknown,
     PartialItem,
     StepUnknown,
+    TamperedCiphertext,
     TamperedCursor,
     TenantMismatch,
     Throttled,
@@ -148,7 +152,13 @@ def test_what_is_refused_before_the_wire(client):
         (LeaseHeld("4711", retry_after=2.2), 409, {"Retry-After": "3"}),
         (InProgress("runs", retry_after=1.5), 409, {"Retry-After": "2"}),
         (KeyReused("another payload"), 422, {}),
-        (ValidationError("amount: at least 1"), 422, {}),
+        (ValidationError("amount: at least 1", field="amount"), 422, {}),
+        (ItemTooLarge("too large"), 422, {}),
+        (ValidationError("no key is given"), 500, {}),
+        (ChecksumMismatch("4711", outcome=Outcome.NOT_APPLIED), 503, {"Retry-After": "1"}),
+        (ChecksumMismatch("4711"), 504, {}),
+        (KeyUnavailable("4711"), 503, {"Retry-After": "1"}),
+        (TamperedCiphertext("4711"), 500, {}),
         (TamperedCursor("4711"), 400, {}),
         (TenantMismatch("4711"), 403, {}),
         (Throttled("4711"), 503, {"Retry-After": "1"}),
@@ -240,3 +250,27 @@ def test_the_database_is_opened_by_a_function_and_closed_behind_the_last_request
             await opened[0].get(Payment, "p1")
 
     asyncio.run(used())
+
+
+def test_a_lifespan_that_is_not_called_and_one_that_opens_something_else(config):
+    async def opens():
+        return AsyncDB(config)
+
+    def none():
+        return None
+
+    for wrong, says in (
+        (lifespan, "lifespan is to be called"),
+        (lifespan(opens), "coroutine"),
+        (lifespan(none), "NoneType"),
+    ):
+        app = FastAPI(lifespan=wrong)
+        with warnings.catch_warnings(), pytest.raises(InvalidUse, match=says), TestClient(app):
+            warnings.simplefilter("ignore")  # a coroutine that nobody awaits
+
+
+def test_a_mounted_application_says_where_to_open_the_database(config):
+    outer = FastAPI()
+    outer.mount("/inner", application(config))
+    with TestClient(outer) as client, pytest.raises(InvalidUse, match="outer one"):
+        client.get("/inner/payments/p1")

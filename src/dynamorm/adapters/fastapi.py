@@ -29,15 +29,12 @@ from fastapi.responses import JSONResponse
 from dynamorm import AsyncDB, Config
 from dynamorm.errors import (
     ConditionFailed,
-    DeadlineExceeded,
     DynamORMError,
     IdempotencyError,
     InvalidUse,
     KeyReused,
     NotFound,
     Outcome,
-    OutcomeUnknown,
-    Retryable,
     StepUnknown,
     TamperedCursor,
     TenantError,
@@ -60,10 +57,18 @@ def lifespan(
 
     Example: ``app = FastAPI(lifespan=lifespan(Presets.production()))``
     """
+    if isinstance(open_db, FastAPI):  # lifespan=lifespan
+        raise InvalidUse("lifespan is to be called: FastAPI(lifespan=lifespan())")
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_db() if callable(open_db) else AsyncDB(open_db) as db:
+        made = open_db() if callable(open_db) else AsyncDB(open_db)
+        if not isinstance(made, AsyncDB):
+            raise InvalidUse(
+                f"lifespan was given a function that gives {type(made).__name__}: give one that gives an AsyncDB, and is no"
+                " coroutine function"
+            )
+        async with made as db:
             setattr(app.state, _STATE, db)
             try:
                 yield
@@ -84,7 +89,8 @@ def database(connection: HTTPConnection) -> AsyncDB:
     if found is None:
         raise InvalidUse(
             "the application has no database: make it with FastAPI(lifespan=lifespan()) of dynamorm.adapters.fastapi, and enter"
-            " its lifespan in tests (with TestClient(app) as client), or override the dependency database"
+            " its lifespan in tests (with TestClient(app) as client), or override the dependency database; the lifespan of a mounted"
+            " application is not run: open the database in the outer one"
         )
     return found
 
@@ -112,9 +118,6 @@ _ANSWERS: Final[dict[type[DynamORMError], _Answer]] = {
     IdempotencyError: _Answer(409),
     ConditionFailed: _REFUSED,
     TransactionCancelled: _REFUSED,
-    Retryable: _LATER,
-    DeadlineExceeded: _LATER,
-    OutcomeUnknown: _UNKNOWN,
     ValidationError: _Answer(422),
 }
 """The first kind that an error is of."""
@@ -142,8 +145,7 @@ def install(app: FastAPI) -> None:
 
     Example: ``install(app)``
     """
-    for kind in _ANSWERS:
-        app.exception_handlers.setdefault(kind, _answer)
+    app.exception_handlers.setdefault(DynamORMError, _answer)  # that of a kind is looked for first
 
 
 async def _answer(_: Request, error: Exception) -> JSONResponse:
@@ -162,14 +164,27 @@ def _found(error: DynamORMError) -> _Answer | None:
         return _ANSWERS[TamperedCursor]
     if error.outcome is Outcome.UNKNOWN:
         return _UNKNOWN
-    if isinstance(error, ValidationError) and (
-        error.table is not None or isinstance(error, (InvalidUse, TypeError, AttributeError))
-    ):
+    if isinstance(error, IdempotencyError):  # some of them may be tried again, by the caller's word
+        return _of_kind(error)
+    if isinstance(error, ValidationError) and _is_of_program(error):
         return None
     if isinstance(error, TransactionCancelled):
         codes = {one.code for one in error.reasons if one is not None}
         return _REFUSED if codes <= {_CONDITION} else _LATER if codes <= {_CONDITION, *_PASSING} else None
-    return next(answer for kind, answer in _ANSWERS.items() if isinstance(error, kind))
+    if error.retryable:  # an answer that could not be believed, a key that cannot be had now
+        return _LATER
+    return _of_kind(error)
+
+
+def _of_kind(error: DynamORMError) -> _Answer | None:
+    return next((answer for kind, answer in _ANSWERS.items() if isinstance(error, kind)), None)
+
+
+def _is_of_program(error: ValidationError) -> bool:
+    """Whether it is no value of the caller that was refused, but what the program asks, or what is stored."""
+    if error.table is not None or isinstance(error, (InvalidUse, TypeError, AttributeError)):
+        return True
+    return type(error) is ValidationError and error.field is None
 
 
 def _headers(error: DynamORMError, status: int) -> dict[str, str] | None:
