@@ -116,6 +116,33 @@ def test_errors_of_pydantic_repeat_nothing(value):
         assert not [one for one in (PAN, PIN, CVV, PAN[:6]) if one in text]
 
 
+class Holder(Model):
+    pin: Attr[str] = attr(secret=True)
+    count: Attr[int] = attr(default=0)
+    more: Attr[list[Holder]] = attr(default_factory=list)
+
+
+class Outer(Model, table="security-outer"):
+    id: Attr[str] = partition_key()
+    need: Attr[int]
+    inner: Attr[Holder | None] = attr(default=None)
+    many: Attr[dict[str, list[Holder]]] = attr(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"id": "1", "inner": {"pin": PIN}},
+        {"id": "1", "need": "x", "many": {"a": [{"pin": PIN, "more": [{"pin": PIN, "count": "y"}]}]}},
+        {"need": 1, "many": {"a": [{"pin": [PIN]}]}},
+    ],
+)
+def test_what_lies_in_a_model_is_not_repeated_by_its_errors(value):
+    with pytest.raises(Invalid) as caught:
+        TypeAdapter(Outer).validate_python(value)
+    assert PIN not in texts_of(caught.value)
+
+
 def test_errors_of_pydantic_say_what_is_wrong_and_where():
     with pytest.raises(Invalid) as caught:
         Body(card=BAD["missing"], count="x")

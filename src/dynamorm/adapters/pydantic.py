@@ -29,7 +29,7 @@ from dynamorm.codec.state import construct_slots
 from dynamorm.codec.types.hints import field_context, resolved
 from dynamorm.models.generated import masked
 from dynamorm.models.schema.composite import composites_of
-from dynamorm.models.schema.schema import MISSING, Codec, Field, Schema, schema_of
+from dynamorm.models.schema.schema import MISSING, SCHEMAS, Codec, Field, Schema, schema_of
 
 _LIBRARY_OWNED: Final = ("version", "created_at", "updated_at")
 _BOUNDS: Final[dict[str, Callable[[Any], Any]]] = {
@@ -79,9 +79,8 @@ def core_schema_of_model(source: Any, handler: Any) -> Any:
         _under_way.reset(token)
     inner = core_schema.typed_dict_schema(fields, cls=cls, cls_name=schema.name, config=_CONFIG)
     described = {"description": getdoc(cls)} if cls.__doc__ else {}
-    hides = any(masked(field) for field in schema.fields.values())
     return core_schema.no_info_wrap_validator_function(
-        _hiding(_maker(cls)) if hides else _maker(cls),
+        _hiding(_maker(cls)) if _hides(schema, {cls}) else _maker(cls),
         inner,
         ref=reference,
         serialization=core_schema.wrap_serializer_function_ser_schema(_reader(schema)),
@@ -96,6 +95,24 @@ def _maker(cls: type) -> Callable[[Any, Any], Any]:
         return value if isinstance(value, cls) else construct_slots(cls, validate(value))
 
     return make
+
+
+def _hides(schema: Schema, seen: set[type]) -> bool:
+    """Whether a model, or one that lies in it, has a field that is shown nowhere. ``seen`` are those that are looked at already."""
+    fields = schema.fields.values()
+    return any(map(masked, fields)) or any(
+        _hides(SCHEMAS[cls], seen)
+        for field in fields
+        for cls in _models_in(resolved(field.annotation, field_context(schema, field)))
+        if cls not in seen and not seen.add(cls)  # type: ignore[func-returns-value] # it is None
+    )
+
+
+def _models_in(hint: Any) -> list[type]:
+    """The models that an annotation names."""
+    origin = typing.get_origin(hint) or hint
+    inner = [cls for argument in typing.get_args(hint) for cls in _models_in(argument)]
+    return [origin, *inner] if isinstance(origin, type) and origin in SCHEMAS else inner
 
 
 def _hiding(make: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
