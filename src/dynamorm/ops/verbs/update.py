@@ -81,15 +81,8 @@ def update_write(
     object that an upsert by key is of. ``states`` are those of the places that the updates depend on (see
     `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is not asked for.
     """
-    if (
-        condition is None
-        and result is not None
-        and states is None
-        and stored is NOT_READ
-        and allow.__class__ is tuple
-        and not (upsert or parts or allow or isinstance(subject, type))
-        and (write := known_sets.known(context, subject, args)) is not None
-    ):
+    plain = condition is None and states is None and stored is NOT_READ and not (upsert or parts or result is None)
+    if plain and allow.__class__ is tuple and not allow and (write := known_sets.known(context, subject, args)):
         return write
     draft = _addressed(context, subject, args, parts)
     if (
