@@ -35,6 +35,8 @@ _RUN = re.compile(rb"[A-Za-z0-9+/=_-]{16,}")
 _DIGIT = re.compile(rb"[0-9]")
 _OTHERS = (
     re.compile(rb"[\"'][0-9a-fA-F]{8,}"),
+    re.compile(rb"[\"'][A-Za-z0-9+/=_-]{16,}[\"']"),  # whatever is in quotes, also without a digit
+    re.compile(rb"[A-Z0-9]{16,}"),  # ids of keys
     re.compile(rb"://[^\s/]*:[^\s/]*@"),
     re.compile(rb"[0-9]{8,10}:[A-Za-z0-9_-]{30}"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets as drawn
+from string import ascii_letters, ascii_uppercase
 
 import pytest
 
@@ -21,7 +22,7 @@ ALLOWED = allowed.read(allowed.LIST.read_text("utf-8"))
 def planted():
     """Keys of several kinds, drawn anew for each run; none of them stands in this file."""
     base32 = base64.b32encode(drawn.token_bytes(10)).decode()
-    random = base64.b64encode(drawn.token_bytes(30)).decode()
+    random = base64.b64encode(drawn.token_bytes(48)).decode()
     return {
         "an access key of AWS": f'KEY = "AKIA{base32}"\n',
         "a secret key of AWS": f'aws_secret_access_key = "{random}"\n',
@@ -30,7 +31,7 @@ def planted():
         "a token of GitHub": f'TOKEN = "gh{"p"}_{drawn.token_hex(18)}"\n',
         "a webhook secret": f'webhook = "whsec_{random}"\n',
         "a password in an address": f'URL = "https://{"admin"}:{drawn.token_hex(8)}@db.example.com/"\n',
-        "a password": f'{"pass"}word = "{drawn.token_urlsafe(12)}"\n',
+        "a password": f'{"pass"}word = "{drawn.token_hex(12)}"\n',
     }
 
 
@@ -47,6 +48,18 @@ def test_a_planted_key_is_found(tmp_path, kind, path):
     assert found, kind
     assert {one.line for one in found} == {4}
     assert allowed.judge(found, [line for line in ALLOWED if line.covers(found[0])])
+
+
+@pytest.mark.parametrize("kind", ["an id", "an id without quotes", "a secret"])
+def test_a_key_without_a_digit_is_found(tmp_path, kind):
+    capitals, letters = ("".join(drawn.choice(of) for _ in range(64)) for of in (ascii_uppercase, ascii_letters))
+    key = {
+        "an id": f'"AKIA{capitals[:16]}"',
+        "an id without quotes": f"AKIA{capitals[:16]}",
+        "a secret": f'"{letters}"',
+    }[kind]
+    (tmp_path / "plain.py").write_text(f"x = 1\nkey: {key}\n")
+    assert [one.line for one in secrets.secrets(tmp_path, ["plain.py"])][:1] == [2]
 
 
 def test_a_file_without_keys_is_quiet(tmp_path):
