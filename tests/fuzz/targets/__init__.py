@@ -8,7 +8,7 @@ from typing import Final
 from tests.fuzz.kit import Target
 
 _MODULES: Final = {
-    "wire": ("http", "replies"),
+    "wire": ("http", "replies", "watched-replies"),
     "engine": ("engine-http", "engine-requests", "engine-kms", "expressions", "partiql"),
     "stored": ("items", "envelopes", "audit", "idempotency", "streams"),
     "payments": ("settlements", "money", "policies"),

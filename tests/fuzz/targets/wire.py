@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from dynamorm import Attr, Model, Unique, attr, partition_key, sort_key, version
 from dynamorm.effects import TransportError
+from dynamorm.plugins import CostPlugin, LoggingPlugin, MetricsPlugin, TracingPlugin
 from dynamorm.testing.replies import reply
 from dynamorm.wire.http1 import Exchange
 from tests.faults.scripted import Scripted
@@ -173,12 +175,25 @@ _ERRORS: Final = (
 
 def replies() -> Target:
     """Whatever a reply says, a verb ends in a value or in an error of the library's. The first line is verb and status."""
+    return _replies("replies")
+
+
+def watched() -> Target:
+    """The same, with plugins that look at each answer."""
+    return _replies(
+        "watched-replies", CostPlugin(), TracingPlugin(), MetricsPlugin(), LoggingPlugin(logging.getLogger("fuzz"))
+    )
+
+
+def _replies(name: str, *plugins: Any) -> Target:
     given: list[Any] = [None]
 
     def script(_: Any) -> Any:
         return given[0]
 
     db = Scripted("blocking", script)
+    for plugin in plugins:
+        db.db.inner.use(plugin)
 
     def run(data: bytes) -> None:
         head, _, body = data.partition(b"\n")
@@ -193,7 +208,7 @@ def replies() -> Target:
             repr(done(db.db.inner))
 
     return Target(
-        "replies",
+        name,
         _reply_seeds,
         run,
         (b'"__type":', b'{"S":', b'{"N":"', b'"Item":{', b'{"L":[', b'{"M":{', b"200\n", b"400\n"),
@@ -211,4 +226,4 @@ def _reply_seeds() -> list[bytes]:
     return seeds
 
 
-TARGETS: Final = {"http": http, "replies": replies}
+TARGETS: Final = {"http": http, "replies": replies, "watched-replies": watched}
