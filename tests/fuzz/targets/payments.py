@@ -57,7 +57,7 @@ def money() -> Target:
     def run(data: bytes) -> None:
         try:
             stored = json.loads(data, parse_float=Decimal)
-        except (ValueError, RecursionError):
+        except (ValueError, ArithmeticError, RecursionError):
             stored = data.decode("utf-8", "replace")
 
         def again(made: Money) -> None:
