@@ -1,4 +1,5 @@
-"""Write down what the present version stores: ``tests/golden/VERSION.json``. What a file has is never changed.
+"""Write down what the present version stores: ``tests/golden/VERSION.json``. What the file of a released version has is never changed;
+that of the version which is being made may be made anew until it is released.
 
     python scripts/golden_items.py
 

@@ -1,6 +1,6 @@
 """What every released version has stored is read by the present code, and what the present code stores is written down.
 
-`scripts/golden_items.py` writes the file of a new version; it changes nothing that a file has.
+`scripts/golden_items.py` writes the file of a new version. The file of a released version never changes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import tomllib
+from hashlib import sha256
 
 import pytest
 from packaging.version import Version
@@ -53,6 +54,19 @@ def test_each_version_has_a_file_and_no_file_lost_a_story():
         assert found["version"] == path.stem
         assert set(found["stories"]) <= set(kit.STORIES), "a story was removed, so nobody reads what it has stored"
     assert set(kit.load(kit.path_of(VERSION))) == set(kit.STORIES)
+
+
+RELEASED: dict[str, str] = {}
+"""The SHA-256 of the file of each released version. A line is added when a version is released, and stays."""
+
+
+def test_the_file_of_a_released_version_is_as_it_was_when_it_was_released():
+    found = {
+        path.stem: sha256(path.read_bytes()).hexdigest()
+        for path in FILES
+        if path.stem != VERSION or VERSION in RELEASED
+    }
+    assert found == RELEASED
 
 
 def test_every_kind_of_stored_thing_is_written_down():

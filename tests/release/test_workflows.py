@@ -138,3 +138,11 @@ def test_the_linter_of_workflows_finds_what_is_wrong(tmp_path):
     done = subprocess.run(zizmor, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode != 0
     assert "template-injection" in done.stdout
+
+
+def test_nothing_is_published_that_was_not_tested_or_is_not_on_the_main_branch():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))["jobs"]
+    assert {"make lint", "make test", "make test-local"} <= {step.get("run") for step in jobs["test"]["steps"]}
+    assert jobs["build"]["needs"] == "test"
+    assert {"build"} <= {*jobs["publish"]["needs"]}
+    assert any("merge-base --is-ancestor" in step.get("run", "") for step in jobs["build"]["steps"])
