@@ -55,7 +55,10 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - not even the import comes to an end with it
         sys.exit(KILLED)
     asked = _Asked(tests)
-    pytest.main(arguments_of(tests), plugins=[asked])
+    # Whole files, since a case may have a name that pytest does not take back.
+    code = pytest.main(arguments_of([*dict.fromkeys(one.partition("::")[0] for one in tests)]), plugins=[asked])
+    if not asked.found and code != pytest.ExitCode.OK:
+        raise SystemExit(f"pytest ended with {code!r}")
     sys.exit(KILLED if asked.found else SURVIVED)
 
 
