@@ -96,9 +96,15 @@ class Runner:
         return True
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """The tests that are asked, quick ones first, and those that have found much before."""
+        """The tests that are asked, quick ones first, and those that have found much before.
+
+        Behind those that run its line come those that run its function: lines behind an exception that was thrown into a
+        generator are not always seen by coverage.
+        """
+        more: set[str] = set()
         if mutant.scopes and mutant.kind != "default":
             found = self.watched.tests_of(mutant.module, mutant.line, mutant.end)
+            more = self.watched.tests_of(mutant.module, mutant.scopes[-1][1] + 1, mutant.end) - found
         else:
             used = lines_with(mutant.module, mutant.named) if mutant.named and not mutant.scopes else []
             found = {test for line in used for test in self.watched.tests_of(mutant.module, line, line)}
@@ -106,11 +112,12 @@ class Runner:
         seconds = self.watched.seconds
         chosen: list[str] = []
         spent = 0.0
-        for test in sorted(found, key=lambda one: (seconds[one] / (1 + self.kills[one]), one)):
-            if spent and spent + seconds[test] > self.asked.seconds:
-                break
-            spent += seconds[test]
-            chosen.append(test)
+        for some in (found, more):
+            for test in sorted(some, key=lambda one: (seconds[one] / (1 + self.kills[one]), one)):
+                if spent and spent + seconds[test] > self.asked.seconds:
+                    break
+                spent += seconds[test]
+                chosen.append(test)
         return chosen
 
     def tried(self, mutant: Mutant) -> Result:
