@@ -17,6 +17,10 @@ A mutant is the library with one small fault: a comparison that is turned round,
 another one. A test should fail because of it. Where none does, a rule is not tested, or the changed place says nothing.
 `make mutation` tries the modules on which money, tenants and secrets depend, and writes this page.
 """
+_FIRST = """The figures are those behind the tests that were added for survivors of the same draw, so another draw will find a few more.
+Before these tests the shares were: attempts 85 %, token ring 96 %, settle 84 %, tokened 88 %, idempotency 83 %, tenancy 83 %,
+audit 95 %, encryption 94 %, cursors 94 %.
+"""
 _FOOT = """## How it is done
 
 `scripts/mutation` collects the tests once. One run with coverage notes which tests run which line. Then each mutant is put
@@ -64,7 +68,8 @@ def write(seed: int, seconds: float) -> None:
         survivors += [(mutant, result) for mutant, result in found if result.became == "survived"]
     text = [
         _HEAD,
-        f"Where fewer were tried than there are, those were drawn at random (seed {seed}).\n",
+        f"Where fewer were tried than there are, those were drawn at random (seed {seed}); a few of attempts were added.\n",
+        _FIRST,
         "| area | mutants | tried | killed | timed out | survived | score |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *rows,

@@ -9,9 +9,8 @@ from dynamorm import Config
 from dynamorm.config.secret_keys import SecretKeys
 from dynamorm.errors import ConfigError
 
-SECRET = (
-    bytes(range(1, 27)) + b"\xfb\xef\xbe\xff\xff\xff"
-)  # its base64 text has the signs in which the two alphabets differ
+# Its base64 text has the signs in which the two alphabets differ.
+SECRET = bytes(range(1, 28)) + b"\xfb\xef\xbe\xff\xff"
 TEXT = base64.b64encode(SECRET).decode()
 
 
