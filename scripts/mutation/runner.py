@@ -182,6 +182,8 @@ class Runner:
         code = os.waitstatus_to_exitcode(status)
         if code == 5 and not endless:
             return None
+        if code == 4:
+            raise RuntimeError(f"{mutant.key} could not be tried")
         return self._told(
             mutant, tests, current, "timed out" if endless else "survived" if code == SURVIVED else "killed"
         )
