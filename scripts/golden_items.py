@@ -1,5 +1,6 @@
-"""Write down what the present version stores: ``tests/golden/VERSION.json``. What the file of a released version has is never changed;
-that of the version which is being made may be made anew until it is released.
+"""Write down what the present version stores: ``tests/golden/VERSION.json``.
+
+What the file of a released version has is never changed; that of the version which is being made may be made anew until it is released.
 
     python scripts/golden_items.py
 
