@@ -17,7 +17,8 @@ A mutant is the library with one small fault: a comparison that is turned round,
 another one. A test should fail because of it. Where none does, a rule is not tested, or the changed place says nothing.
 `make mutation` tries the modules on which money, tenants and secrets depend, and writes this page.
 """
-_FIRST = """The figures are those behind the tests that were added for survivors of the same draw, so another draw will find a few more.
+_FIRST = """The figures are those behind the tests that were added for survivors of the same draw, so another draw will find a few more: of 60 of
+idempotency with seed 2, 55 were found (92 %).
 Before these tests the shares were: attempts 85 %, token ring 96 %, settle 84 %, tokened 88 %, idempotency 83 %, tenancy 83 %,
 audit 95 %, encryption 94 %, cursors 94 %.
 """
