@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
-from tests.jepsen.record import NOT_APPLIED, OK, REFUSED, UNKNOWN, Op
+from tests.jepsen.record import LATE, NOT_APPLIED, OK, REFUSED, UNKNOWN, Op
 
 
 def counters(ops: Sequence[Op], final: Mapping[str, int]) -> list[str]:
     """What is wrong with counters to which positive numbers were added (``add``; its result is the new number)."""
     found = []
     for key in sorted({op.key for op in ops}):
-        some = [op for op in ops if op.key == key and op.outcome in {OK, UNKNOWN}]
+        some = [op for op in ops if op.key == key and op.outcome in {OK, UNKNOWN, LATE}]
         found += [f"counter {key}: {line}" for line in _counter(some, final.get(key, 0))]
     return found
 
@@ -50,7 +50,7 @@ def _counter(ops: Sequence[Op], final: int) -> Iterable[str]:
             yield f"{op} told {op.result}, which is not between {least} and {most}"
     told = Counter(op.result for op in adds if op.outcome == OK and op.result is not None)
     yield from (f"{count} increments were told {number}" for number, count in told.items() if count > 1)
-    least, most = (sum(op.value for op in adds if op.outcome in which) for which in ({OK}, {OK, UNKNOWN}))
+    least, most = (sum(op.value for op in adds if op.outcome in which) for which in ({OK}, {OK, UNKNOWN, LATE}))
     if not least <= final <= most:
         yield f"it is {final} at the end, which is not between {least} and {most}"
 

@@ -77,6 +77,9 @@ def _run(
         figure(
             f"jepsen, copies | {len(judge(noted, stored, ()).wrong)} anomalies without the proxy's word on its copies"
         )
+    # And a number that nobody can have stored is seen in the same history.
+    key = next(iter(stored.counters))
+    assert judge(noted, stored._replace(counters=stored.counters | {key: -1}), proxy.delivered).wrong
     assert not verdict.wrong, "\n\n".join([str(verdict), *verdict.wrong[:20]])
     assert not verdict.undecided, "\n\n".join(verdict.undecided[:20])
     assert verdict.counts[OK] >= operations / 3
