@@ -43,7 +43,7 @@ class _Store:
 
     def __init__(self, **settings: Any) -> None:
         self.engine = Engine()
-        self.db = DB(Presets.local_development(engine=self.engine, operation_timeout=1.0, **settings))
+        self.db = DB(Presets.local_development(engine=self.engine, operation_timeout=5.0, **settings))
         self._keys: list[tuple[str, tuple[str, ...], Json]] = []
         self._start: Any = None
         self._count = 0
