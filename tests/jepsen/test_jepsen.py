@@ -61,7 +61,8 @@ def _run(
             proxy.endpoint, engine.endpoint, prefix, folder, operations=10**9, peers=peers, lanes=lanes, every=every,
             seed=seed, worker="tests.jepsen.worker",
         )  # fmt: skip
-        paths = supervisor.run(until=_Enough(folder, operations, seconds))
+        enough = _Enough(folder, operations, seconds)
+        paths = supervisor.run(until=lambda: enough() and supervisor.killed > 0)
         proxy.settle()
         assert proxy.counts.get("upstream failed", 0) == 0
         faults = ", ".join(f"{proxy.counts.get(fault, 0)} {fault.value}" for fault in Fault if fault in FAULTS)
