@@ -24,8 +24,6 @@ class Target(NamedTuple):
     seeds: Callable[[], list[bytes]]
     run: Callable[[bytes], None]
     words: tuple[bytes, ...] = ()
-    texts: bool = False
-    """Whether inputs are texts, and not documents of JSON: those are changed as documents, too."""
 
 
 class Breach(AssertionError):

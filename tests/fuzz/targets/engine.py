@@ -201,7 +201,7 @@ def expressions() -> Target:
         )
         for text in texts
     ]
-    return Target("expressions", lambda: [one.encode() for one in seeds], run, _WORDS, texts=True)
+    return Target("expressions", lambda: [one.encode() for one in seeds], run, _WORDS)
 
 
 _STATEMENTS: Final = (
@@ -247,7 +247,7 @@ def partiql() -> Target:
         b"1e400",
         b"`",
     )
-    return Target("partiql", lambda: [one.encode() for one in _STATEMENTS], run, words, texts=True)
+    return Target("partiql", lambda: [one.encode() for one in _STATEMENTS], run, words)
 
 
 class _Transport(asyncio.Transport):
@@ -321,7 +321,7 @@ def http() -> Target:
         f"{MAX_BODY + 1}".encode(),
         b"Expect: 100-continue\r\n",
     )
-    return Target("engine-http", lambda: seeds, run, words, texts=True)
+    return Target("engine-http", lambda: seeds, run, words)
 
 
 TARGETS: Final[dict[str, Callable[[], Target]]] = {

@@ -63,7 +63,7 @@ _YAML: Final = (
 )
 
 
-def _fixtures(name: str, seeds: list[bytes], words: tuple[bytes, ...], *, texts: bool) -> Target:
+def _fixtures(name: str, seeds: list[bytes], words: tuple[bytes, ...]) -> Target:
     engine = Engine()
     db = TestDB(engine, models=[Booked])
     db.tables.ensure(Booked)
@@ -78,13 +78,13 @@ def _fixtures(name: str, seeds: list[bytes], words: tuple[bytes, ...], *, texts:
         finally:
             engine.restore(start)
 
-    return Target(f"fixtures-{name}", lambda: seeds, run, words, texts)
+    return Target(f"fixtures-{name}", lambda: seeds, run, words)
 
 
 def fixtures_yaml() -> Target:
     """Fixtures in YAML."""
     words = (b"&a ", b"*a", b"<<: *a", b"!!binary ", b"!!python/object:os.system ", b"!!set ", b"!!timestamp ", b"? ", b"- ", b": ", b"|\n", b">\n", b"---\n", b"...\n", b"{", b"[", b"~", b".inf", b"0x1f", b"1_000", b"2026-13-45", b"%YAML 1.1\n", b"\xc2\x85", b"{}-{n}", b"$ref")  # fmt: skip
-    return _fixtures("yaml", [_YAML.encode(), json.dumps({"Booked": _RECORDS}).encode()], words, texts=True)
+    return _fixtures("yaml", [_YAML.encode(), json.dumps({"Booked": _RECORDS}).encode()], words)
 
 
 def fixtures_json() -> Target:
@@ -94,7 +94,6 @@ def fixtures_json() -> Target:
         "json",
         [json.dumps(document).encode(), b'{"Booked":[]}'],
         (b'"Booked":', b"1e400", b"NaN", b"Infinity"),
-        texts=False,
     )
 
 
@@ -161,7 +160,6 @@ def csv() -> Target:
         lambda: seeds,
         run,
         (b'"', b'""', b",", b"\r\n", b":json", b":N", b":SS", b"\\N", b"NULL", b"'=", b"\0"),
-        texts=True,
     )
 
 
@@ -193,7 +191,6 @@ def ion_() -> Target:
             b"nan",
             b"::",
         ),
-        texts=True,
     )
 
 
@@ -272,9 +269,7 @@ def spools() -> Target:
         stored.read_bytes(),
         head + b"\n",
     ]
-    return Target(
-        "spools", lambda: seeds, run, (b"A 1 ", b"E 1", b"S 1,2 ", b"\n", b"A -1 ", b"9" * 5_000, b" "), texts=True
-    )
+    return Target("spools", lambda: seeds, run, (b"A 1 ", b"E 1", b"S 1,2 ", b"\n", b"A -1 ", b"9" * 5_000, b" "))
 
 
 _DMS: Final = 'dms_version: "0.1"\nnamespace: shop\nmodels:\n  - name: Order\n    table: {name: orders}\n    keys:\n      partition: {attribute: PK, type: S}\n    attributes:\n      - {attribute: PK, type: S, required: true, roles: [pk]}\n'

@@ -48,7 +48,7 @@ def settlements() -> Target:
         b"\0",
         b"9" * 50,
     )
-    return Target("settlements", lambda: seeds, run, words, texts=True)
+    return Target("settlements", lambda: seeds, run, words)
 
 
 def money() -> Target:

@@ -46,7 +46,6 @@ class _Store:
         self.db = DB(Presets.local_development(engine=self.engine, operation_timeout=5.0, **settings))
         self._keys: list[tuple[str, tuple[str, ...], Json]] = []
         self._start: Any = None
-        self._count = 0
 
     def ask(self, operation: str, **request: Any) -> Json:
         _, body = self.engine.handle(operation, json.dumps(request).encode())
@@ -65,7 +64,6 @@ class _Store:
 
     def put(self, data: bytes) -> None:
         """Store changed items in the places of the right ones. Raises: Ended for what is no list of items."""
-        self._count += 1
         self.engine.restore(self._start)
         try:
             items = json.loads(data)

@@ -50,9 +50,7 @@ def cursors() -> Target:
         if text and text not in made:
             raise Breach("a cursor that nobody made was opened")
 
-    return Target(
-        "cursors", lambda: [one.encode() for one in made], run, (b"c1.", b"=", b"-", b"_", b"AAAA"), texts=True
-    )
+    return Target("cursors", lambda: [one.encode() for one in made], run, (b"c1.", b"=", b"-", b"_", b"AAAA"))
 
 
 def _page(query: Any, text: str) -> Any:
@@ -136,7 +134,7 @@ def profiles() -> Target:
         with documented():
             Config.from_env(environ).resolve(environ)
 
-    return Target("profiles", lambda: [text.encode(), b"[dev]\nregion = eu-west-1\n"], run, (b"[profile dev]\n", b"\n  ", b" = ", b"[", b"]", b"#", b"region"), texts=True)  # fmt: skip
+    return Target("profiles", lambda: [text.encode(), b"[dev]\nregion = eu-west-1\n"], run, (b"[profile dev]\n", b"\n  ", b" = ", b"[", b"]", b"#", b"region"))  # fmt: skip
 
 
 _VARIABLES: Final = {
@@ -183,7 +181,7 @@ def environment() -> Target:
             "\u0661",
         )
     )
-    return Target("environment", lambda: seeds, run, words, texts=True)
+    return Target("environment", lambda: seeds, run, words)
 
 
 def webhooks() -> Target:
@@ -203,9 +201,7 @@ def webhooks() -> Target:
 
         each(verified, lambda: verify_webhook(data.decode("utf-8", "replace"), headers, b"{}", now=1_700_000_000))
 
-    return Target(
-        "webhooks", lambda: [whole], run, (b"webhook-id: ", b"webhook-signature: ", b"v1,", b"v1a,", b" "), texts=True
-    )
+    return Target("webhooks", lambda: [whole], run, (b"webhook-id: ", b"webhook-signature: ", b"v1,", b"v1a,", b" "))
 
 
 TARGETS: Final[dict[str, Any]] = {

@@ -37,7 +37,7 @@ _HTTP_WORDS: Final = (
 
 def http() -> Target:
     """An answer ends in the same way in whatever pieces it comes."""
-    return Target("http", lambda: list(_HTTP), _http, _HTTP_WORDS, texts=True)
+    return Target("http", lambda: list(_HTTP), _http, _HTTP_WORDS)
 
 
 def _http(data: bytes) -> None:
