@@ -17,6 +17,7 @@ Example::
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -64,6 +65,8 @@ def lifespan(
     async def opened(app: FastAPI) -> AsyncGenerator[None]:
         made = open_db() if callable(open_db) else AsyncDB(open_db)
         if not isinstance(made, AsyncDB):
+            if inspect.iscoroutine(made):
+                made.close()  # nobody awaits it
             raise InvalidUse(
                 f"lifespan was given a function that gives {type(made).__name__}: give one that gives an AsyncDB, and is no"
                 " coroutine function"
