@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dynamorm import DB, Attr, Model, Presets, attr, partition_key, sort_key, updated_at, version
@@ -124,6 +124,7 @@ def test_the_next_update_of_the_same_attributes_is_as_if_it_were_the_first(sessi
 
 @settings(deadline=None, max_examples=100)
 @given(wrong=changes_of(VALUES | WRONG), model=st.sampled_from([Bill, Kept]))
+@example(wrong=[("note", "\ud800"), ("amount", "x")], model=Bill)
 def test_what_is_refused_is_refused_with_the_same_error(session, wrong, model):
     plan = session.plan(model)
     wrong = [one for one in wrong if one[0] in plan.codec.plans]

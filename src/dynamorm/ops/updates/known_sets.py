@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.library_attributes import bytes_wire, number_wire
 from dynamorm.engine.sizes import MAX_ITEM
-from dynamorm.errors import NotFound, Outcome
+from dynamorm.errors import NotFound, Outcome, ValidationError
 from dynamorm.models.expressions.path import Update
 from dynamorm.models.expressions.tree import Node
 from dynamorm.ops.requests import ModelRequests, encode
@@ -34,7 +34,7 @@ _VALUES: Final = "ExpressionAttributeValues"
 def known(context: Context, obj: Any, updates: tuple[Any, ...]) -> Write | None:
     """The write of an update of a loaded object, as it would be built anew; None where nothing is kept for it.
 
-    Raises: ValidationError for a value that cannot be stored, and for a changed key.
+    Raises: ValidationError for a changed key.
     """
     if isinstance(obj, type):
         return None
@@ -57,7 +57,10 @@ def known(context: Context, obj: Any, updates: tuple[Any, ...]) -> Write | None:
     values = {":v0": number_wire(check.version), ":v1": bytes_wire(check.ring)}
     at = 2
     for change in updates:
-        wire = codec.encode_field(change.path.field.name, change.value)
+        try:
+            wire = codec.encode_field(change.path.field.name, change.value)
+        except ValidationError:  # whoever builds it anew says which of several is wrong first
+            return None
         if wire is None:  # then the attribute is removed
             return None
         values[f":v{at}"] = wire
