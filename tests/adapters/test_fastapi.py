@@ -151,9 +151,12 @@ class TestFastAPI:
         assert changed.status_code == 200, changed.text
         assert (changed.json()["amount"], changed.json()["version"]) == (7, 1)
 
-    def test_secrets_are_not_given_out(self, client):
+    def test_secrets_are_not_given_out(self, client, db):
+        if db.get(Payment, "p1") is None:  # where the tests before it run in another process
+            db.create(Payment(**GOOD, card_number="4111111111111111"))
         for answer in (client.get("/payments/p1"), client.get("/payments")):
-            assert "4111" not in answer.text
+            assert answer.status_code == 200
+            assert "4111111111111111" not in answer.text  # four digits may stand in any time
             assert "card_number" not in answer.text
 
     def test_what_the_library_owns_is_not_taken_from_the_body(self, client, db):
