@@ -44,7 +44,8 @@ def test_the_cost_of_a_hit_and_of_a_miss(figure):
         db._io = Scripted(found)
         gets[name] = lambda db=db: db.get(model, *KEY)
         gets[name]()
-    calls = {name: count(get)["python"] for name, get in gets.items()}
+    # The least of some: with each new second a call more or two is made, for its signature and its clock.
+    calls = {name: min(count(get)["python"] for _ in range(5)) for name, get in gets.items()}
     best = dict.fromkeys(gets, 1.0)
     for _ in range(ROUNDS):  # in turn, so that all meet the same machine
         for name, get in gets.items():
