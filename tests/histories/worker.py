@@ -10,6 +10,7 @@ import json
 import random
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from dynamorm import DB, AsyncDB, Outcome, OutcomeUnknown, Presets
@@ -120,26 +121,32 @@ async def _asyncio(orders: Orders, journal: Journal) -> None:
         async def lane(number: int) -> None:
             plan = Plan(orders, number)
             for turn in range(orders.operations // orders.lanes):
-                task = asyncio.create_task(perform(hands, journal, plan.draw(turn)))
-                if plan.dice.random() < CANCELLED:
-                    await asyncio.sleep(plan.dice.uniform(0, 0.2))
-                    task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.result()
+                await cancelled_at_times(perform(hands, journal, plan.draw(turn)), plan.dice)
 
         await asyncio.gather(*(lane(number) for number in range(orders.lanes)))
 
 
-def main(text: str) -> None:
-    """Follow the orders."""
-    orders = Orders(**json.loads(text))
-    journal = Journal(orders.journal)
+async def cancelled_at_times(doing: Coroutine[Any, Any, None], dice: random.Random) -> None:
+    """Do it as a task, which is cancelled now and then."""
+    task = asyncio.create_task(doing)
+    if dice.random() < CANCELLED:
+        await asyncio.sleep(dice.uniform(0, 0.2))
+        task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+def main(
+    orders: Orders, journal: Any, blocking: Callable[..., None], on_loop: Callable[..., Coroutine[Any, Any, None]]
+) -> None:
+    """Follow the orders on their face."""
     if orders.face == "blocking":
-        _blocking(orders, journal)
+        blocking(orders, journal)
     else:
-        asyncio.run(_asyncio(orders, journal))
+        asyncio.run(on_loop(orders, journal))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    given = Orders(**json.loads(sys.argv[1]))
+    main(given, Journal(given.journal), _blocking, _asyncio)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from dynamorm import DB, AsyncDB, Outcome, OutcomeUnknown
 from dynamorm.errors import AlreadyExists, ConditionFailed, DynamORMError, MissingItem, ValidationError, VersionConflict
 from tests.histories.model import Hands
-from tests.histories.worker import CANCELLED, Orders, settings
+from tests.histories.worker import Orders, cancelled_at_times, main, settings
 from tests.jepsen.model import Do, Doing
 from tests.jepsen.record import NOT_APPLIED, OK, REFUSED, UNKNOWN, Journal
 
@@ -103,13 +103,7 @@ async def _asyncio(orders: Orders, journal: Journal) -> None:
         async def run(number: int) -> None:
             lane = Lane(orders, journal, hands, number)
             while True:
-                task = asyncio.create_task(_whole(lane.doing.one()))
-                if lane.dice.random() < CANCELLED:
-                    await asyncio.sleep(lane.dice.uniform(0, 0.2))
-                    task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.result()
+                await cancelled_at_times(_whole(lane.doing.one()), lane.dice)
 
         await asyncio.gather(*(run(number) for number in range(orders.lanes)))
 
@@ -118,15 +112,6 @@ async def _whole(doing: Awaitable[None]) -> None:
     await doing
 
 
-def main(text: str) -> None:
-    """Follow the orders."""
-    orders = Orders(**json.loads(text))
-    journal = Journal(orders.journal)
-    if orders.face == "blocking":
-        _blocking(orders, journal)
-    else:
-        asyncio.run(_asyncio(orders, journal))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    given = Orders(**json.loads(sys.argv[1]))
+    main(given, Journal(given.journal), _blocking, _asyncio)

@@ -120,7 +120,6 @@ _ANSWERS: Final[dict[type[DynamORMError], _Answer]] = {
     StepUnknown: _UNKNOWN,
     IdempotencyError: _Answer(409),
     ConditionFailed: _REFUSED,
-    TransactionCancelled: _REFUSED,
     ValidationError: _Answer(422),
 }
 """The first kind that an error is of."""
