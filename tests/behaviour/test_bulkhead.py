@@ -22,6 +22,7 @@ from dynamorm import (
     sort_key,
     version,
 )
+from dynamorm.effects import Sleep
 from dynamorm.errors import DeadlineExceeded, DynamORMError, PoolTimeout
 from dynamorm.plugin import Acquire, Limiter
 from dynamorm.testing import EngineBackend, FaultServer, answers
@@ -46,12 +47,12 @@ MODELS = [Payment, Order]
 
 
 class Bulkhead:
-    """At most ``places`` requests at once to each table, which wait for it no longer than ``timeout``."""
+    """At most ``places`` requests at once to each table, which wait for it no longer than ``timeout``; each stays ``linger``."""
 
     name = "bulkhead"
 
-    def __init__(self, places, timeout=None):
-        self.places, self.timeout = places, timeout
+    def __init__(self, places, timeout=None, linger=0.0):
+        self.places, self.timeout, self.linger = places, timeout, linger
         self.limiters = {}
         self.inside, self.most, self.requests = defaultdict(set), Counter(), Counter()
         self._lock = threading.Lock()  # of the counts, and held by no one who waits
@@ -66,6 +67,8 @@ class Bulkhead:
             try:
                 try:  # around the coming and the going, for an interrupt may come anywhere
                     self._enter(op.table, request)
+                    if self.linger:  # so that the others come meanwhile, however busy the machine is
+                        yield Sleep(self.linger)
                     return (yield from call(op))
                 finally:
                     self.inside[op.table].discard(request)
@@ -85,13 +88,24 @@ class Bulkhead:
         return all((limiter.held, limiter.waiting) == (0, 0) for limiter in self.limiters.values())
 
 
+def assert_all_places_are_there(bulkhead):
+    """Nobody holds or waits for a place, and so many as there are can be taken at once, none more."""
+    assert bulkhead.free
+    for limiter in bulkhead.limiters.values():
+        permits = [limiter.permit() for _ in range(bulkhead.places + 1)]
+        assert [permit.take() for permit in permits] == [True] * bulkhead.places + [False]
+        for permit in permits:
+            permit.release()
+    assert bulkhead.free
+
+
 def table(db, model):
     return db.inner._session.plan(model).table
 
 
 @pytest.mark.parametrize("places", [1, 3])
 def test_twenty_verbs_at_once(plugged, key, places):
-    bulkhead = Bulkhead(places)
+    bulkhead = Bulkhead(places, linger=0.002)
     db = plugged(bulkhead)
 
     def work(number):
@@ -234,6 +248,7 @@ def test_twenty_tasks_some_of_which_are_cancelled(engine, made, key, steps):
             assert bulkhead.free
             assert await db.get(Payment, key) is None
             assert bulkhead.most.total() == 2
+            assert_all_places_are_there(bulkhead)
 
     asyncio.run(main())
 
@@ -299,7 +314,7 @@ def test_interrupts_of_a_thread_while_others_go_on(engine, made, key):
             thread.join(10)
     assert interrupts > 20
     assert failed == []
-    assert bulkhead.most.total() == 2
+    assert bulkhead.most.total() <= 2  # whether two of the threads met inside is up to the machine
     assert face.get(Payment, key) is None
-    assert bulkhead.free
+    assert_all_places_are_there(bulkhead)
     face.close()
