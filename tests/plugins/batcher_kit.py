@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dynamorm import Attr, BatchConfig, Model, Presets, attr, created_at, partition_key, version
 from dynamorm.effects import TransportError
+from dynamorm.plugins.batcher import aio, blocking, work
 from dynamorm.testing import failure, reply
 from tests.faults.scripted import Scripted
 from tests.support.faces import Face
@@ -52,12 +53,24 @@ def error_of(face, future, timeout=20):
     raise AssertionError("the future gave a result")
 
 
-def wait_until(fact, timeout=10):
+def wait_until(fact, timeout=30):
     """Wait for something another thread does."""
     end = time.monotonic() + timeout
     while not fact():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.005)
+
+
+class Ahead:
+    """The clock of all batchers, which a test puts ahead by so many seconds; who waits looks at it with the next item."""
+
+    def __init__(self, monkeypatch):
+        self.by = 0.0
+        for module in (aio, blocking, work):
+            monkeypatch.setattr(module, "monotonic", self)
+
+    def __call__(self):
+        return time.monotonic() + self.by
 
 
 class Service:

@@ -8,7 +8,7 @@ from dynamorm.plugins import LocalKeyProvider
 from dynamorm.wire import retry
 from tests.behaviour.conftest import key, made, plugged, prefix
 
-from .batcher_kit import Service, scripted
+from .batcher_kit import Ahead, Service, scripted
 from .redis_server import RedisServer
 
 __all__ = ["key", "made", "plugged", "prefix"]
@@ -46,6 +46,12 @@ def _full_retry_budget():
 def service():
     """What a batcher writes to."""
     return Service()
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """The clock of the batchers."""
+    return Ahead(monkeypatch)
 
 
 @pytest.fixture

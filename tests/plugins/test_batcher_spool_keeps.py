@@ -82,7 +82,7 @@ def test_what_the_service_has_refused_is_over(here, service, config):
 
 def test_a_database_that_is_closed_first_keeps_what_was_added(face_kind, service, directory, caplog):
     here = scripted(face_kind, service)
-    batcher = here.db.new_batcher(BatchConfig(parallelism=1, max_wait=0.2, spool_dir=directory))
+    batcher = here.db.new_batcher(BatchConfig(parallelism=1, max_wait=60, spool_dir=directory))
     futures = [batcher.add(Event(id=f"e{number}")) for number in range(5)]
 
     def closed(flow):
@@ -96,6 +96,7 @@ def test_a_database_that_is_closed_first_keeps_what_was_added(face_kind, service
         batcher._subject._run = closed_too
     else:
         batcher._run = closed
+    batcher.flush()
     assert {type(error_of(here.db, future).__cause__) for future in futures} == {ConfigError}
     assert "keeps what it cannot write now in its spool" in caplog.text
     assert len(batcher.close().kept) == 5

@@ -5,13 +5,20 @@ It sits around the calls of a database of either face and takes the place of the
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 from dynamorm.effects import Flow, Reply, Send, TransportError
 from dynamorm.io.in_process import Answer
+from dynamorm.testing.answers import Message
+from dynamorm.testing.backend import Backend, FunctionBackend, Upstream
+from dynamorm.testing.request import Request
 from tests.support.faces import Face
+
+PATIENT: dict[str, Any] = {"operation_timeout": 60, "connection_timeout": 30, "request_timeout": 30}
+"""Settings of a database whose answers are held back for as long as a busy machine takes."""
 
 
 class HeldNetwork:
@@ -97,3 +104,44 @@ def _conflict(data: bytes) -> Answer | None:
         "CancellationReasons": [{"Code": "TransactionConflict", "Message": "Transaction is ongoing"}] * len(items),
     }
     return Answer(400, json.dumps(body).encode())
+
+
+class HeldAnswers:
+    """The backend of a `FaultServer` whose answers wait while they are held: each request was applied, and nobody is told yet.
+
+    What is held is let go by the test, when that which it is about has come about, and not by the clock. ``held`` are the
+    requests whose answers wait now; ``only`` says which requests are meant (default: every one).
+    """
+
+    def __init__(self, behind: Backend | Upstream, only: Callable[[Request], bool] = lambda _: True) -> None:
+        self._behind = FunctionBackend(behind) if callable(behind) else behind
+        self._only = only
+        self._left = 0.0
+        self._turn = 0
+        self.held: list[Request] = []
+
+    def hold(self, count: float = float("inf")) -> None:
+        """Hold the next answers, so many of them."""
+        self._left = count
+
+    def let_go(self) -> None:
+        """Let all that are held go, and hold no more."""
+        self._left = 0
+        self._turn += 1
+
+    async def forward(self, request: Request) -> Message:
+        """The answer of what is behind, when it is let go."""
+        if self._left < 1 or not self._only(request):
+            return await self._behind.forward(request)
+        self._left -= 1
+        turn = self._turn
+        answer = await self._behind.forward(request)
+        self.held.append(request)
+        while turn == self._turn:
+            await asyncio.sleep(0.002)  # who lets go is another thread
+        self.held.remove(request)
+        return answer
+
+    async def close(self) -> None:
+        """Close what is behind."""
+        await self._behind.close()
