@@ -547,7 +547,7 @@ def test_tasks_that_are_under_way_are_cancelled_when_the_time_to_close_is_over(e
                 second = await batcher.add(Event(id=f"{key}-2"))
                 result = await batcher.close(timeout=0.05)
                 async with asyncio.timeout(30):
-                    while batcher._tasks:
+                    while batcher._tasks:  # noqa: ASYNC110 - as above
                         await asyncio.sleep(0.005)
                 return result, first.exception(), second.exception()
 

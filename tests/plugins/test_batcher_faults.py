@@ -301,7 +301,7 @@ class Added:
         self._lock = threading.Lock()
 
     def add(self, name, future):
-        future.add_done_callback(self.end)  # first: a thread may lose its turn here, and what has ended is not in the queue
+        future.add_done_callback(self.end)  # first: else a thread that loses its turn here counts what has ended
         with self._lock:
             self.added.add(name)
             self.most = max(self.most, len(self.added) - self.ended)

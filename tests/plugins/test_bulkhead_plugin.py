@@ -14,8 +14,10 @@ from dynamorm.errors import Backpressure, ConfigError, Outcome, PoolTimeout
 from dynamorm.plugins.bulkhead import Bulkhead
 from dynamorm.testing import EngineBackend, FakeClock, FaultServer, answers
 from dynamorm.wire import retry
+from tests.plugins.batcher_kit import wait_until
 from tests.plugins.scripts import Order, Payment, Scripted, note_gaps
 from tests.support.faces import Face
+from tests.support.held import PATIENT, HeldAnswers
 
 pytestmark = pytest.mark.engine
 
@@ -33,6 +35,11 @@ class Inside:
 
     def __call__(self, _):
         return answers.json({}).delayed(self.seconds)
+
+
+def nothing(operation, body):
+    """A backend that has no items."""
+    return 200, {}
 
 
 def most_at_once(server, seconds):
@@ -56,57 +63,59 @@ def test_so_many_at_once_for_each_table(face_kind, places):
 
 def test_one_tenant_takes_no_other_along(face_kind):
     """All places of the one are taken for as long as the server hangs; the other goes on."""
-    hang = threading.Event()
-    with FaultServer(lambda r: answers.json({}).delayed(1.2 if b"slow" in r.body else 0)) as server:
+    held = HeldAnswers(nothing, only=lambda request: b"slow" in request.body)
+    held.hold()
+    with FaultServer(backend=held) as server:
         bulkhead = Bulkhead(2, per="tenant", timeout=0.05)
-        face = Face(face_kind, Presets.local_development(endpoint=server.endpoint), extensions=(bulkhead,))
+        face = Face(face_kind, Presets.local_development(endpoint=server.endpoint, **PATIENT), extensions=(bulkhead,))
         slow, fast = face.scoped(tenant="slow"), face.scoped(tenant="fast")
-        refused = Counter()
+        refused, done = [], []
 
         def work(number):
             if number < 4:
                 try:
                     slow.get(Payment, "slow")
-                except PoolTimeout:
-                    refused["slow"] += 1
-            else:
-                time.sleep(0.1)
-                begun = time.monotonic()
-                fast.get(Payment, "p")
-                assert time.monotonic() - begun < 1.0
+                except PoolTimeout as error:
+                    refused.append(error)
+                return
+            wait_until(lambda: len(held.held) == 2)
+            fast.get(Payment, "p")
+            done.append(number)
+            wait_until(lambda: len(refused) == len(done) == 2)
+            held.let_go()
 
         face.concurrently(work, 6)  # two of them for the places of the fast one
-        assert refused["slow"] == 2
+        assert len(refused) == 2
         assert set(bulkhead.limiters) == {"slow", "fast"}
-        hang.set()
         face.close()
 
 
 def test_a_full_queue_turns_away_at_once(face_kind):
-    with FaultServer(Inside(0.3)) as server:
+    """The one that has the place is answered when three were turned away, and they did not wait for that."""
+    held = HeldAnswers(nothing)
+    held.hold()
+    with FaultServer(backend=held) as server:
         bulkhead = Bulkhead(1, queue=2)
-        face = Face(face_kind, Presets.local_development(endpoint=server.endpoint), extensions=(bulkhead,))
-        found, refusals = Counter(), []
+        face = Face(face_kind, Presets.local_development(endpoint=server.endpoint, **PATIENT), extensions=(bulkhead,))
+        done, refusals = [], []
 
         def work(number):
-            time.sleep(0.01 * number)
-            begun = time.monotonic()
             try:
                 face.get(Payment, "p")
-                found["done"] += 1
+                done.append(number)
             except Backpressure as error:
-                found["turned away"] += 1
-                refusals.append((error, time.monotonic() - begun))
+                refusals.append(error)
+                if len(refusals) == 3:
+                    wait_until(lambda: held.held)
+                    assert not done
+                    held.let_go()
 
         face.concurrently(work, 6)
-        for error, took in refusals:
-            assert took < 0.3  # less than one answer takes
+        for error in refusals:
             assert (error.outcome, error.retryable) == (Outcome.NOT_APPLIED, True)
             assert (error.operation, error.table) == ("GetItem", "payments")
             assert "queue=2 of bulkhead" in str(error)
-        assert found["done"] >= 3
-        assert found["turned away"] >= 2
-        assert len(server.requests) == found["done"]
+        assert (len(done), len(refusals), len(server.requests)) == (3, 3, 3)
         face.close()
 
 

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -46,6 +47,8 @@ def coroutine(*args):
 
 @pytest.fixture(autouse=True)
 def _no_coroutine_is_left(recwarn):
+    gc.collect()  # what earlier tests have left may warn as well
+    recwarn.clear()
     yield
     assert not [one for one in recwarn if "never awaited" in str(one.message)]
 

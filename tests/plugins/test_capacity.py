@@ -210,10 +210,10 @@ def test_the_event_loop_goes_on_while_fifty_wait(figure):
 
 def test_a_task_that_is_cancelled_while_it_waits_gives_back_what_it_reserved():
     async def main(server):
-        limiter = CapacityLimiter(requests=2, burst=0.5)
+        limiter = CapacityLimiter(requests=2, burst=0.5, timeout=120)
         async with AsyncDB(Presets.local_development(endpoint=server.endpoint), extensions=(limiter,)) as db:
             await db.get(Payment, "p1")
-            tasks = [asyncio.create_task(db.get(Payment, "p1")) for _ in range(8)]
+            tasks = [asyncio.create_task(db.get(Payment, "p1")) for _ in range(100)]  # of 50 s
             await asyncio.sleep(0.05)
             for task in tasks:
                 task.cancel()
@@ -223,7 +223,7 @@ def test_a_task_that_is_cancelled_while_it_waits_gives_back_what_it_reserved():
             return time.monotonic() - begun
 
     with FaultServer(lambda _: answers.json({})) as server:
-        assert asyncio.run(main(server)) < 1.0
+        assert asyncio.run(main(server)) < 20
 
 
 @pytest.mark.engine

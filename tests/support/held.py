@@ -137,8 +137,8 @@ class HeldAnswers:
         turn = self._turn
         answer = await self._behind.forward(request)
         self.held.append(request)
-        while turn == self._turn:
-            await asyncio.sleep(0.002)  # who lets go is another thread
+        while turn == self._turn:  # noqa: ASYNC110 - who lets go is another thread
+            await asyncio.sleep(0.002)
         self.held.remove(request)
         return answer
 
