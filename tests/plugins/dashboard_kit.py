@@ -49,7 +49,7 @@ class Visitor:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         if known:
             fields.setdefault("Authorization", f"Bearer {self.token}")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.request(method, (self.below if below is None else below) + path, headers=fields)
             return Answer(connection.getresponse())

@@ -23,7 +23,14 @@ from tests.plugins.batcher_kit import wait_until
 from tests.plugins.dashboard_kit import Visitor
 from tests.plugins.scripts import Payment, Scripted
 
-MOST = server.MOST_CONNECTIONS
+MOST, ON_A_LOOP = server.MOST_CONNECTIONS, server.ON_A_LOOP
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """Closing waits for its thread for as long as a busy machine keeps that from its turn, within an event loop too."""
+    for limit in ("PATIENCE", "ON_A_LOOP"):
+        monkeypatch.setattr(server, limit, 60.0)
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def served(face_kind):
 
 
 def dial(visitor, text=b""):
-    sock = socket.create_connection(("127.0.0.1", visitor.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", visitor.port), timeout=30)
     sock.sendall(text)
     return sock
 
@@ -82,13 +89,13 @@ def descriptors():
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_strangers_hold_few_connections_and_none_of_the_owner(served, caplog):
+def test_strangers_hold_few_connections_and_none_of_the_owner(served, caplog, monkeypatch):
+    monkeypatch.setattr(connection, "REQUEST", 3_600.0)  # no stranger goes because its time is over
+    gc.collect()  # what others have left may be told in the log when it goes
     before = descriptors()
     with caplog.at_level(logging.DEBUG):
         strangers = [dial(served.visitor) for _ in range(2 * MOST)]
-        began = time.monotonic()
         assert served.visitor.ask().status == 200
-        assert time.monotonic() - began < 2
     wait_until(lambda: len(served.dashboard._server._state.connections) <= MOST)
     assert descriptors() <= before + len(strangers) + MOST + 2  # both ends are in this process
     assert rest(strangers[0]) == b""  # who came first and said nothing has made place
@@ -117,7 +124,6 @@ def test_without_place_a_connection_is_closed_at_once(served, monkeypatch):
 def test_who_sends_no_request_in_time_is_closed(served, monkeypatch, said):
     monkeypatch.setattr(connection, "REQUEST", 0.2)
     sock = dial(served.visitor, said)
-    began = time.monotonic()
     dripping = threading.Event()
 
     def drip():  # a little now and then does not count
@@ -126,8 +132,7 @@ def test_who_sends_no_request_in_time_is_closed(served, monkeypatch, said):
                 sock.sendall(b"x" if said else b"")
 
     threading.Thread(target=drip, daemon=True).start()
-    assert rest(sock) == b""
-    assert time.monotonic() - began < 2
+    assert rest(sock) == b""  # while it drips: else nothing would come for longer than this socket waits
     dripping.set()
 
 
@@ -169,13 +174,16 @@ def test_without_descriptors_it_rests_and_says_so_once(served, caplog, monkeypat
         def __getattr__(self, name):
             return getattr(real, name)
 
+    gc.collect()  # what others have left may be told in the log when it goes
+    began = time.monotonic()
     with caplog.at_level(logging.WARNING):
         one._sock = Full()
         waiting = dial(served.visitor, head(served.visitor, known=False))
         wait_until(lambda: len(failures) >= 3)
         one._sock = real
+        tried, took = len(failures), time.monotonic() - began
         assert rest(waiting).startswith(b"HTTP/1.1 401")  # it has waited
-    assert len(failures) < 50
+    assert tried <= 2 + took / 0.05
     assert [record.getMessage() for record in caplog.records] == ["serving of the plugin dashboard failed"]
 
 
@@ -198,8 +206,8 @@ def test_closing_while_many_connect_leaves_nothing(face_kind):
         here.db.close()
         ended.set()
         for worker in workers:
-            worker.join(10)
-        dashboard._server._thread.join(10)
+            worker.join(30)
+        dashboard._server._thread.join(30)
         assert dashboard._server._state.connections == set()
     del here, dashboard
     wait_until(lambda: descriptors() <= before + 4)  # a loop of the face may be open
@@ -211,6 +219,7 @@ def test_closing_while_many_connect_leaves_nothing(face_kind):
 @pytest.fixture
 def everything(caplog):
     """All that is logged, at the lowest of levels."""
+    gc.collect()  # what others have left may be told in the log when it goes
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.NOTSET)
@@ -221,7 +230,7 @@ def everything(caplog):
 
 
 def test_no_stranger_writes_into_the_log_and_no_token_is_in_it(everything, monkeypatch):
-    monkeypatch.setattr(connection, "REQUEST", 0.5)
+    monkeypatch.setattr(connection, "REQUEST", 2.0)
     here = Scripted("blocking", dashboard := Dashboard(), clock=FakeClock())
     visitor = Visitor(dashboard.url)
     assert visitor.ask(f"/?token={visitor.token}", known=False).status == 200
@@ -328,7 +337,7 @@ def test_an_interrupt_at_any_line_of_joining_leaves_nothing(monkeypatch):
             if running is not None:
                 assert not running.serves, f"at line {at}"
                 if running._thread.ident:
-                    running._thread.join(5)
+                    running._thread.join(30)
                 assert running._sock.fileno() == -1
         else:
             dashboard.closed(None)
@@ -350,11 +359,13 @@ def traced(call, seen):
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # lines that end the garbage of others are none of this call's
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
 
 
 def interrupted(call, at):
@@ -404,16 +415,19 @@ class Slow:
 
     def gauges(self):
         self.reached.set()
-        self.go.wait(20)
+        self.go.wait(110)
         return {}
 
 
 def test_closing_does_not_hold_up_an_event_loop(monkeypatch):
+    monkeypatch.setattr(server, "ON_A_LOOP", ON_A_LOOP)
+    assert ON_A_LOOP <= 0.1
     here = Scripted("async", slow := Slow(), dashboard := Dashboard(), clock=FakeClock())
     visitor = Visitor(dashboard.url)
     asking = dial(visitor, head(visitor))
-    assert slow.reached.wait(10)
-    assert asyncio.run(stands_still(lambda: closing(here.db.inner))) < 1.0
+    assert slow.reached.wait(30)
+    assert asyncio.run(stands_still(lambda: closing(here.db.inner))) < server.PATIENCE / 2
+    assert dashboard._server._thread.is_alive()
     slow.go.set()
     wait_until(lambda: not dashboard._server._thread.is_alive())
     assert is_refused(visitor.port)
@@ -424,7 +438,7 @@ def test_closing_does_not_wait_for_one_who_reads_nothing(served):
     sock = deaf(served.visitor)
     began = time.monotonic()
     served.db.close()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < server.PATIENCE / 2
     wait_until(lambda: is_refused(served.visitor.port))
     sock.close()
 

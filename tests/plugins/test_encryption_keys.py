@@ -11,6 +11,7 @@ from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption import keys as keys_module
 
+from .batcher_kit import wait_until
 from .encryption_kit import PAN, Card, Line, Plain, Provider, RawCard
 
 
@@ -303,7 +304,7 @@ def test_rotation_under_load(opened, plugged, key):
     root = plugged(EncryptionPlugin(provider))
     view = root.view(tenant=key)
     view.create(Line(order=key, number=0, secret=b"0"))
-    failed, stop = [], threading.Event()
+    failed, stop, tried = [], threading.Event(), []
 
     def work(first):
         at = first
@@ -315,6 +316,7 @@ def test_rotation_under_load(opened, plugged, key):
                     failed.append(at)
             except Exception as error:  # noqa: BLE001 - the test looks at them
                 failed.append(error)
+            tried.append(at)
 
     threads = [threading.Thread(target=work, args=(first,), daemon=True) for first in (1, 2)]
     for thread in threads:
@@ -322,7 +324,8 @@ def test_rotation_under_load(opened, plugged, key):
     try:
         for _ in range(5):
             rotated(root, "pii", tenant=key)
-            time.sleep(0.05)
+            before = len(tried)
+            wait_until(lambda before=before: len(tried) >= before + 3)  # of three one at least has begun since
     finally:
         stop.set()
         for thread in threads:

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
+from itertools import count
 
 import pytest
 
@@ -302,12 +303,11 @@ def test_an_error_of_the_second_leaves_the_first_alone(face_kind):
 
 @pytest.mark.once
 def test_on_sockets_the_slow_answer_is_not_waited_for(face_kind, figure):
-    """Two of a hundred answers take 0.2 s."""
-    dice, lock, slow = random.Random(7), threading.Lock(), threading.Event()
+    """Two of a hundred answers take 0.2 s: each fiftieth, so that none is missing and no two are together."""
+    numbers, slow = count(1), threading.Event()
 
     def script(_):
-        with lock:
-            return answers.json({}).delayed(0.2 if slow.is_set() and dice.random() < 0.02 else 0)
+        return answers.json({}).delayed(0.2 if slow.is_set() and next(numbers) % 50 == 0 else 0)
 
     def both(server):
         took = {}
@@ -354,7 +354,7 @@ def test_losers_of_a_breaker_that_counts_places(face_kind):
         while time.monotonic() - begun < 1.5 or not hedging.won:
             face.get(Payment, "p1")
         assert face.inner.breaker.state is BreakerState.CLOSED
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while face.inner.breaker._under_way:
             assert time.monotonic() < end
             time.sleep(0.01)

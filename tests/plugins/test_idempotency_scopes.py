@@ -241,21 +241,29 @@ def test_a_coroutine_of_payments_is_of_the_scope_in_which_it_was_called(db, key)
 def test_a_coroutine_that_is_awaited_elsewhere_can_be_cancelled(db, key):
     if db.kind != "asyncio":
         pytest.skip("a blocking call ends where it begins")
-    ends = []
+    ends, entered = [], asyncio.Event()
 
     @webhook_handler(db.inner, key=lambda event: event, scope="made-once")
     async def slow(op, event):
+        entered.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(60)
         except asyncio.CancelledError:
             ends.append(whose(db))
             raise
 
+    async def elsewhere(coroutine):
+        with tenant_scope("globex"):
+            await coroutine
+
     async def apart():
         with tenant_scope("acme"):
             coroutine = slow(key)
-        with tenant_scope("globex"), pytest.raises(TimeoutError):
-            await asyncio.wait_for(coroutine, 0.05)
+        task = asyncio.create_task(elsewhere(coroutine))
+        await asyncio.wait_for(entered.wait(), 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     db._loop.run(apart())
     assert ends == ["acme"]

@@ -182,8 +182,9 @@ def test_warnings_name_the_line(server):
         for _ in range(3):
             at = line() + 1
             db.model(Order).allow_scan().all()
-    (warning,) = caught
-    assert issubclass(warning.category, LintWarning)
+    (warning,) = [
+        one for one in caught if issubclass(one.category, LintWarning)
+    ]  # others may be of what others have left
     assert (warning.filename, warning.lineno) == (__file__, at)
     with warnings.catch_warnings():
         warnings.simplefilter("error", LintWarning)

@@ -66,10 +66,10 @@ def test_a_child_process_starts_with_nothing(engine, made, key):
         assert series
         held = threading.Thread(target=lambda: [one.lock.acquire() for one in series])
         held.start()
-        held.join(10)
+        held.join(30)
         child = os.fork()
         if child == 0:
-            signal.alarm(20)
+            signal.alarm(60)
             good = "dynamorm_operation_duration_seconds_count" not in text(registry)
             db.get(Payment, key)
             labels = {"verb": "get", "model": "Payment", "table": TABLE, "outcome": "ok"}
@@ -151,7 +151,7 @@ def test_faults(engine, plugged, key):
 def test_an_unknown_outcome(engine, plugged, key):
     registry = CollectorRegistry()
     with FaultServer(lambda _: answers.reset().applied(), backend=EngineBackend(engine.endpoint)) as server:
-        db = plugged(MetricsPlugin(registry), endpoint=server.endpoint, operation_timeout=0.5)
+        db = plugged(MetricsPlugin(registry), endpoint=server.endpoint, operation_timeout=2)
         with pytest.raises(OutcomeUnknown):
             db.create(Payment(id=key))
     labels = {"verb": "create", "model": "Payment", "table": TABLE, "outcome": "unknown"}
