@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dynamorm import Attr, Codec, Model, Unique, attr, partition_key, version
+from dynamorm import Attr, Codec, Model, Unique, attr, deadline, partition_key, version
 from dynamorm.adapters import fields, register
 from dynamorm.errors import DynamORMError, Outcome, OutcomeUnknown
 from dynamorm.testing import FaultServer, answers
@@ -151,9 +151,9 @@ def test_resolve_tells_what_became_of_the_write_although_the_object_refuses(open
         return script.pop(0) if script else None if healed else failing
 
     with FaultServer(answer, backend=store) as server:
-        db = open_db(server.endpoint, operation_timeout=0.3)
+        db = open_db(server.endpoint)
         box = db.require(Box, "b")
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises(OutcomeUnknown) as caught, deadline(1):
             db.update(box, B.count.set(1))
         close(box)
         healed.append(True)

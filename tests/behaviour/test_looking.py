@@ -157,14 +157,18 @@ def test_an_interrupt_is_an_end():
 def test_a_cancelled_task_is_an_end():
     diary = Diary()
 
-    async def main(endpoint):
-        async with AsyncDB(Presets.local_development(endpoint=endpoint)) as db:
+    async def main(server):
+        async with AsyncDB(Presets.local_development(endpoint=server.endpoint, request_timeout=60)) as db:
             db.use(diary)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(db.create(Payment(id="p1")), 0.2)
+            task = asyncio.create_task(db.create(Payment(id="p1")))
+            while not server.requests:  # noqa: ASYNC110 - it is no event of asyncio
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
-    with FaultServer(lambda _: answers.json({}).delayed(1.0)) as server:
-        asyncio.run(main(server.endpoint))
+    with FaultServer(lambda _: answers.json({}).delayed(60)) as server:
+        asyncio.run(main(server))
     assert [one[-1] for one in diary.take() if one[0] in {"call ended", "ended"}] == ["CancelledError"] * 2
 
 

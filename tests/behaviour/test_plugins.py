@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -394,8 +395,8 @@ def lossy_port():
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
-            with connection:
-                connection.settimeout(2)
+            with connection, suppress(ConnectionError):
+                connection.settimeout(30)
                 connection.recv(65536)
 
     thread = threading.Thread(target=serve, daemon=True)

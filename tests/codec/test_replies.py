@@ -82,7 +82,7 @@ UNBELIEVABLE = {
 
 @pytest.mark.parametrize("body", UNBELIEVABLE.values(), ids=list(UNBELIEVABLE))
 def test_what_is_no_answer_to_a_read_is_malformed_and_never_nothing(body):
-    start = time.monotonic()
+    start = time.thread_time()
     for read, text in (
         (CODEC.read_item, body),
         (CODEC.read_attributes, body.replace(b'"Item"', b'"Attributes"')),
@@ -93,7 +93,7 @@ def test_what_is_no_answer_to_a_read_is_malformed_and_never_nothing(body):
         assert isinstance(caught.value, IntegrityError)
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
-    assert time.monotonic() - start < 5
+    assert time.thread_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_generic_reading_is_as_strict(body):
 
 def test_17_mb_of_rubbish_is_refused_quickly():
     body = b'{"Item":{"id":{"S":"' + b"x" * 17_000_000 + b'"},"amount":{"N":"5"}}'
-    start = time.monotonic()
+    start = time.thread_time()
     with pytest.raises(MalformedResponse):
         CODEC.read_item(body)
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 2
 
 
 class TestGoodAnswers:

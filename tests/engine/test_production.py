@@ -182,16 +182,16 @@ class Entry(Model, table="entries"):
 
 
 def test_the_library_waits_and_gets_through_or_says_so():
-    def written(count, units, seconds):
-        with Engine(throughput="enforced") as engine, DB(Config(engine=engine, operation_timeout=seconds)) as db:
+    def written(count, units, **settings):
+        with Engine(throughput="enforced") as engine, DB(Config(engine=engine, **settings)) as db:
             db.tables.create(Entry, settings=TableSettings(throughput=Throughput(units, units)))
             for number in range(count):
                 db.create(Entry(id=f"e{number}"))
             return db.model(Entry).allow_scan().count()
 
-    assert written(60, 40, 5) == 60
+    assert written(60, 40, operation_timeout=30) == 60
     with pytest.raises(Throttled):
-        written(5, 1, 0.3)
+        written(50, 1, max_attempts=2, throttle_base=0.01)
 
 
 # Reads that may be old.
