@@ -20,6 +20,8 @@ pytestmark = pytest.mark.engine
 
 ROOT = str(Path(__file__).resolve().parents[2])
 COUNT = 1_500
+RATE = ("--rate", 500)
+"""Items a second: three seconds, in which a worker is found and killed."""
 DB = ("--db", "tests.cli.vault:open_db")
 PAYMENT, CARD = "tests.cli.vault:Payment", "tests.cli.vault:Card"
 
@@ -77,7 +79,7 @@ def test_a_table_goes_to_a_file_and_comes_back_by_processes(run, source, stored,
 
 
 def test_an_export_whose_worker_is_killed(killing, run, source, stored):
-    told = killing("export", "source", "items.jsonl", "--segments", 4, "--rate", 800)
+    told = killing("export", "source", "items.jsonl", "--segments", 4, *RATE)
     assert told["items"] == COUNT
     assert len({*Path("items.jsonl").read_text().splitlines()}) == COUNT
     assert run("import", "target", "items.jsonl", "--yes").code == 0
@@ -86,19 +88,19 @@ def test_an_export_whose_worker_is_killed(killing, run, source, stored):
 
 def test_an_import_whose_worker_is_killed(killing, run, source, stored):
     assert run("export", "source", "items.jsonl").code == 0
-    told = killing("import", "target", "items.jsonl", "--yes", "--rate", 800)
+    told = killing("import", "target", "items.jsonl", "--yes", *RATE)
     assert (told["read"], told["written"], told["refused"]) == (COUNT, COUNT, 0)
     assert stored("target") == stored("source")
 
 
 def test_a_copy_whose_worker_is_killed(killing, source, stored):
-    told = killing("copy", "source", "target", "--yes", "--segments", 3, "--rate", 800)
+    told = killing("copy", "source", "target", "--yes", "--segments", 3, *RATE)
     assert (told["read"], told["written"]) == (COUNT, COUNT)
     assert stored("target") == stored("source")
 
 
 def test_a_backfill_whose_worker_is_killed(killing, source, stored):
-    told = killing("backfill", "source", "tests.cli.backfills:once", "--segments", 3, "--rate", 800)
+    told = killing("backfill", "source", "tests.cli.backfills:once", "--segments", 3, *RATE)
     assert told["items"] == COUNT
     found = [json.loads(item) for item in stored("source")]
     assert {item["times"]["N"] for item in found} == {"1"}

@@ -241,7 +241,7 @@ def test_an_import_that_is_stopped_goes_on(process, run, source, stored, tmp_pat
     fill(source, 4000, size=2)
     run("export", "source", "items.jsonl")
     place = tmp_path / f".items.jsonl.import-{source.config.table_prefix}target.checkpoint"
-    child = process("import", "target", "items.jsonl", "--yes", "--rate", 2500)
+    child = process("import", "target", "items.jsonl", "--yes", "--rate", 800)  # five seconds
     wait_for(lambda: place.exists() and place.read_text().count("\n") > 1, child)
     child.send_signal(number)
     err = child.communicate(timeout=60)[1].decode()
@@ -262,7 +262,7 @@ def test_an_import_that_is_stopped_goes_on(process, run, source, stored, tmp_pat
 
 def stopped_import(process, stored, tmp_path, prefix):
     place = tmp_path / f".items.jsonl.import-{prefix}target.checkpoint"
-    child = process("import", "target", "items.jsonl", "--yes", "--rate", 2500)
+    child = process("import", "target", "items.jsonl", "--yes", "--rate", 800)  # five seconds
     wait_for(lambda: place.exists() and place.read_text().count("\n") > 1, child)
     child.kill()
     child.wait(60)

@@ -106,7 +106,7 @@ def test_what_others_change_meanwhile_is_kept(run, source, stored, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_backfill_that_is_stopped_goes_on(process, run, source, stored, tmp_path, number):
-    child = process("backfill", "source", f"{HERE}:slow", "--segments", 2, "--rate", 200, env={"PYTHONPATH": ROOT})
+    child = process("backfill", "source", f"{HERE}:slow", "--segments", 2, "--rate", 60, env={"PYTHONPATH": ROOT})
     name = f".dynamorm-backfill-{source.config.table_prefix}source-{HERE}-slow.checkpoint"
     place = tmp_path / name
     wait_for(lambda: place.exists() and place.read_text().count("\n") > 1, child)
