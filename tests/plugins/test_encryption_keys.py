@@ -10,6 +10,7 @@ from dynamorm import DB, Presets
 from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption import keys as keys_module
+from dynamorm.plugins.encryption.needs import Need
 
 from .batcher_kit import wait_until
 from .encryption_kit import PAN, Card, Line, Plain, Provider, RawCard
@@ -297,6 +298,33 @@ def test_a_lost_generation_is_named(opened, plugged, key):
     assert refused.value.version == name
     time.sleep(1.1)  # a version that is not there lets a ring wait for a second
     assert other.get(Line, key, 2).secret == b"2"
+
+
+READS = {
+    "get": lambda db, key: db.get(Line, key, 1),
+    "all": lambda db, key: db.model(Line).where(Line.order == key).one(),
+    "batch_get": lambda db, key: db.batch_get(Line, [(key, 1)])[0],
+    "transact_get": lambda db, key: db.transact_get([(Line, key, 1)])[0],
+    "update": lambda db, key: db.update(Line, key, 1, Line.secret.set(b"1"), returning="new"),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_key_that_another_flow_lets_go_before_it_is_used_is_fetched_again(plugged, key, monkeypatch, read):
+    """A rotation, say, which comes between the fetching of a key and the opening of the value that it was fetched for."""
+    db = plugged(EncryptionPlugin(Provider())).view(tenant=key)
+    db.create(Line(order=key, number=1, secret=b"1"))
+    hold, left = Need.hold, [3]
+
+    def held(need, keys, found):
+        hold(need, keys, found)
+        if left[0]:
+            left[0] -= 1
+            keys.forget(need.ring)
+
+    monkeypatch.setattr(Need, "hold", held)
+    assert READS[read](db, key).secret == b"1"
+    assert left == [0]
 
 
 def test_rotation_under_load(opened, plugged, key):

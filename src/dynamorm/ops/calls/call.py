@@ -118,9 +118,7 @@ def _call(wire: Channel, looked_up: tuple[Any, ...], op: Op) -> Flow[Any]:  # no
                 else:
                     trouble = verify_crc(body, crc, policy, wire.is_aws)
                 if trouble is None and reply.status == 200:
-                    if op.prepare is not None:
-                        yield from prepared(op, body)
-                    result = op.decode(body)
+                    result = op.decode(body) if op.prepare is None else (yield from prepared(op, body))
                     if watched:
                         watched = watch.told(op, reply, None)
                     if wire.is_secure:  # a Date that anybody on the way may have written teaches nothing

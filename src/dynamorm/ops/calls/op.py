@@ -12,6 +12,7 @@ from msgspec import Struct
 from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import InvalidUse
+from dynamorm.models.schema.placed import NotReady
 from dynamorm.wire.reply import ServiceFault
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ ITEM_OPERATIONS: Final = frozenset(
 
 _EVENTUAL: Final = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 """The reads that are eventually consistent, unless they ask for more."""
+
+TRIES: Final = 8
+"""So often is fetched what an answer needs to be decoded: another flow may let go of it before it is used."""
 
 UNSETTLED: Any = object()
 """What ``refused`` returns when the stored item does not tell whether an earlier attempt was applied."""
@@ -138,6 +142,13 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
                 f"op.read takes the JSON of an answer, the bytes that op.with_wire() gave first, not {type(body).__name__}:"
                 " answer, result = yield from call(op.with_wire())"
             )
-        if self.prepare is not None:
+        if self.prepare is None:
+            return self.decode(body)
+        for left in reversed(range(TRIES)):
             yield from self.prepare(body)
-        return self.decode(body)
+            try:
+                return self.decode(body)
+            except NotReady:  # another flow has let go of what was fetched
+                if not left:
+                    raise
+        return None  # not reached

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, MalformedResponse, Outcome, TenantMismatch
 from dynamorm.errors.log import logger
+from dynamorm.models.schema.placed import NotReady
 
-from .op import Op, Safety
+from .op import TRIES, Op, Safety
 
 if TYPE_CHECKING:
     from dynamorm.wire.reply import ServiceFault
 
 
-def prepared(op: Op, body: bytes) -> Flow[None]:
-    """Prepare for the items of a good answer. What fails then fails behind the write, if it was one."""
+def prepared(op: Op, body: bytes) -> Flow[Any]:
+    """Prepare for the items of a good answer, and decode it. What fails then fails behind the write, if it was one.
+
+    What was fetched may be gone before it is used, when another flow lets go of it: then it is fetched again.
+    """
     assert op.prepare is not None  # else it is not asked for
-    try:
-        yield from op.prepare(body)
-    except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
-        raise
-    except BaseException as error:
-        if op.safety is not Safety.READ:
-            error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
-            if isinstance(error, DynamORMError):
-                error.retryable = False  # the write would be made a second time
-        raise
+    for left in reversed(range(TRIES)):
+        try:
+            yield from op.prepare(body)
+        except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
+            raise
+        except BaseException as error:
+            if op.safety is not Safety.READ:
+                error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+                if isinstance(error, DynamORMError):
+                    error.retryable = False  # the write would be made a second time
+            raise
+        try:
+            return op.decode(body)
+        except NotReady:
+            if not left:
+                raise
+    return None  # not reached
 
 
 def prepared_for(op: Op, fault: ServiceFault) -> Flow[None]:

@@ -348,5 +348,6 @@ class Keys:
 
         for known in (self._failed, self._held, self._lists, self._unknown):
             known.drop(is_of_it)
-        for place in [place for place in self._versions if place[0] == ring]:
-            del self._versions[place]
+        for place in tuple(self._versions):  # while another thread may add some
+            if place[0] == ring:
+                self._versions.pop(place, None)
