@@ -15,7 +15,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from dynamorm import Presets
 from dynamorm.engine.shared import SharedEngine
@@ -31,7 +31,7 @@ ENGINE = os.environ.get("DYNAMORM_TEST_ENGINE") or "memory"
 """Which engine the suites run on: ``memory`` for the one inside the process, ``local`` for DynamoDB Local, or ``ministack``."""
 
 # A shared machine may keep a process from its turn for as long as it likes: what takes long is no fault.
-settings.register_profile("dynamorm", deadline=None)
+settings.register_profile("dynamorm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dynamorm")
 
 

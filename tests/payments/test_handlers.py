@@ -129,7 +129,7 @@ def test_a_message_that_runs_elsewhere_is_not_taken_off_the_queue(db, handled, k
 def test_a_message_of_which_nobody_knows_has_failed_and_is_done_once(plugged, key):
     """The commit is under way when the time is over; it arrives later, and the message that comes again is a replay."""
     network = HeldNetwork("TransactWriteItems")
-    db = plugged(network, operation_timeout=0.5)
+    db = plugged(network, operation_timeout=2.0)
 
     def handle(op, record):
         return receive(op, record["messageId"])
@@ -137,7 +137,7 @@ def test_a_message_of_which_nobody_knows_has_failed_and_is_done_once(plugged, ke
     handler = sqs_handler(db.inner, scope="orders")(handle)
     network.schedule = ["hold"] * 50
     batch = {"Records": [record(key)]}
-    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 1_000)
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000)
     assert db_call(db, handler, batch, context) == {"batchItemFailures": [{"itemIdentifier": key}]}
     network.schedule = []
     assert network.deliver(db) == 200

@@ -316,7 +316,7 @@ def test_the_trial_balance_is_zero_while_others_post(ledger, names):
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 50), st.integers(0, 9)), max_size=12))
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_random_postings_agree_with_a_model(ledger, moves):
     prefix = uuid.uuid4().hex
     bank, ids = [f"{prefix}{at}" for at in range(3)], {}
@@ -364,7 +364,7 @@ def network():
 @pytest.fixture
 def busy(open_db, engine, made, network):
     """A ledger behind that network, called in the blocking way."""
-    db = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=0.5)
+    db = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=2.0)
     inner = Ledger(db.inner)
 
     def done(result):

@@ -258,7 +258,7 @@ def test_a_change_of_before_ids_were_kept_is_known_by_its_last_one(db, call, pay
 def test_what_was_refused_is_not_applied_later(open_db, engine, made, call, paid, verb):
     """Every try met a conflict, and copies of them are under way: an error says "not applied" only once none can be applied."""
     network = HeldNetwork("TransactWriteItems")
-    held = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=0.5)
+    held = open_db(engine.endpoint, table_prefix=made, extensions=(network,), operation_timeout=1.0)
 
     def calling(function, *args, **named):
         result = function(*args, **named)
@@ -370,7 +370,7 @@ def test_many_refunds_at_once_add_up(db, call, paid):
 
 
 @given(st.lists(st.tuples(st.integers(1, 6000), st.integers(0, 5)), max_size=8))
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_never_more_is_refunded_than_was_captured(db, call, refunds):
     payment = db.create(Payment(id=uuid.uuid4().hex, amount=10000, currency=EUR))
     payment = call(transition, db.inner, payment, "captured")

@@ -417,7 +417,7 @@ def test_several_deliverers_keep_the_order_and_lose_nothing(outbox, db, call, ke
 
 
 @given(st.lists(st.sampled_from(["add x", "add y", "run", "fail", "late"]), max_size=20))
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_random_histories_deliver_everything_in_order(outbox, steps):
     outbox.prefix = uuid.uuid4().hex
     outbox.got.clear()

@@ -289,11 +289,12 @@ def test_a_table_that_is_made_anew_is_another_one(cached, key):
 def test_what_others_write_is_seen_when_the_time_is_over(open_cached, key):
     db, _, _ = open_cached(ttl=0.5)
     filled(db, key)
-    table = table_of(db, Entry)
+    table, began = table_of(db, Entry), time.monotonic()
     assert db.get(Entry, key, 1).text == "t1"
     statement = f'UPDATE "{table}" SET text = \'theirs\' WHERE "of" = \'{key}\' AND "number" = 1'
     ask_past(db, statement)
-    assert db.get(Entry, key, 1).text == "t1"
+    text = db.get(Entry, key, 1).text
+    assert text == "t1" or time.monotonic() - began >= 0.5  # a busy machine may have let the time pass
     time.sleep(0.6)
     assert db.get(Entry, key, 1).text == "theirs"
 

@@ -94,7 +94,7 @@ def test_a_failover_by_name_is_followed(pair, cached, key):
         first.admin.replicaof("127.0.0.1", second.port)
         gateway.target = second.port
         db.update(Entry, key, Entry.text.set("new"))
-        hits_again(db, cache, key, 15.0)
+        hits_again(db, cache, key, 30.0)
         assert db.get(Entry, key).text == "new"
 
 
@@ -111,10 +111,10 @@ def test_a_failover_by_name_is_followed(pair, cached, key):
 )
 def test_what_a_wrong_server_says_ends_the_connections_that_lead_there(cached, key, error):
     with saying(error) as wrong:
-        db, cache, _ = cached(wrong.port)
+        db, cache, _ = cached(wrong.port, timeout=10.0)
         began = time.monotonic()
         db.put(Entry(id=key))
-        assert time.monotonic() - began < 1.5  # nobody waited
+        assert time.monotonic() - began < 8.0  # nobody waited
         assert failures(cache) == 1
         assert cache._store.redis.link._idle.found == []
         assert wrong.connections <= 2
@@ -132,17 +132,17 @@ def test_an_error_of_the_command_leaves_the_connection(cached, key):
 
 def test_connections_that_lead_nowhere_end_together(gateway, cached, key, figure):
     """One time-out for all of them, and not one for each."""
-    db, cache, _ = cached(gateway.port, timeout=0.3)
+    db, cache, _ = cached(gateway.port, timeout=1.0)
     db.put(Entry(id=key))
     db.get(Entry, key)
-    gateway.delay = 0.05
+    gateway.delay = 0.2  # so that several are in use at once
     db.concurrently(lambda number: db.get(Entry, key), 12)
     gateway.delay = 0.0
     kept = len(cache._store.redis.link._idle)
     assert kept > 4
     before = failures(cache)
     gateway.forget()
-    took = hits_again(db, cache, key, 5.0)
+    took = hits_again(db, cache, key, 30.0)
     assert failures(cache) == before + 1
     figure(f"cache, {kept} connections that lead nowhere: of use again after {took:.2f} s")
 
@@ -168,13 +168,13 @@ def test_an_incident_ends_what_was_opened_before_it_and_nothing_else():
 @pytest.mark.parametrize("what", ["hit", "miss", "put", "new connection"])
 def test_a_deadline_bounds_the_waiting_for_redis(gateway, cached, key, seconds, what):
     """The caller's own hurry is not counted as a failure of Redis, and takes nothing from others."""
-    db, cache, _ = cached(gateway.port)
+    db, cache, _ = cached(gateway.port, timeout=10.0)
     other, _, wire = cached(gateway.target)
     for name in (key, key + "2"):
         db.put(Entry(id=name, text="first"))
         db.get(Entry, name)
         other.get(Entry, name)
-    gateway.delay = 0.4
+    gateway.delay = 8.0
     if what == "new connection":
         gateway.cut()
         time.sleep(0.05)
@@ -188,13 +188,13 @@ def test_a_deadline_bounds_the_waiting_for_redis(gateway, cached, key, seconds, 
     except DeadlineExceeded:
         pass
     took = time.monotonic() - began
-    assert took < seconds + 0.2
+    assert took < seconds + 5.0
     assert failures(cache) == 0
     gateway.delay = 0.0
     if what != "put":
         return
     stored = db.get(Entry, key, consistent=True).text
-    until = time.monotonic() + 5.0
+    until = time.monotonic() + 30.0
     while other.get(Entry, key).text != stored:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -207,7 +207,7 @@ def test_a_deadline_bounds_the_waiting_for_redis(gateway, cached, key, seconds, 
 
 
 def test_a_loop_that_was_blocked_is_not_redis_failing(gateway, cached, key):
-    db, cache, _ = cached(gateway.port, kind="asyncio", timeout=0.05)
+    db, cache, _ = cached(gateway.port, kind="asyncio", timeout=0.5)
     other, _, wire = cached(gateway.target, kind="blocking")
     db.put(Entry(id=key))
     other.put(Entry(id=key + "2"))
@@ -217,11 +217,11 @@ def test_a_loop_that_was_blocked_is_not_redis_failing(gateway, cached, key):
     gateway.delay = 0.005
 
     async def busy():
-        for _ in range(5):
+        for _ in range(2):
             task = asyncio.ensure_future(db.inner.put(Entry(id=key)))
-            for _ in range(12):
+            for _ in range(6):
                 await asyncio.sleep(0.002)
-                time.sleep(0.12)  # noqa: ASYNC251 - as who renders a long page does
+                time.sleep(0.6)  # noqa: ASYNC251 - as who renders a long page does
             await task
 
     db._loop.run(busy())
@@ -256,15 +256,15 @@ def test_a_thread_that_was_kept_from_its_turn_is_not_redis_failing(gateway, cach
 
 
 def test_a_redis_that_is_slow_is_failing(gateway, cached, key):
-    db, cache, _ = cached(gateway.port, timeout=0.05)
+    db, cache, _ = cached(gateway.port, timeout=1.0)
     db.put(Entry(id=key))
     db.get(Entry, key)
     assert failures(cache) == 0
-    gateway.delay = 0.2
+    gateway.delay = 20.0
     began = time.monotonic()
     db.get(Entry, key)
     assert failures(cache) == 1
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 15.0
 
 
 def test_a_deadline_of_another_thread_bounds_nobody_else(gateway, cached, key):

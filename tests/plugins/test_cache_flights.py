@@ -9,8 +9,10 @@ from msgspec.structs import force_setattr
 
 from dynamorm import Attr, Cache, CacheConfig, CachingPlugin, Model, attr, deadline, gsi, partition_key, version
 from dynamorm.errors import AccessDenied, DeadlineExceeded, DynamORMError, OutcomeUnknown
-from dynamorm.plugins.cache import doubt
+from dynamorm.plugins.cache import doubt, plugin
 from dynamorm.testing import EngineBackend, FaultServer, answers
+from tests.plugins.batcher_kit import wait_until
+from tests.support.held import PATIENT, HeldAnswers
 
 pytestmark = pytest.mark.engine
 
@@ -26,7 +28,7 @@ MODELS = [Entry]
 
 
 class Gate:
-    """The script of a server that holds reads back, and spoils what is listed."""
+    """The script of a server that holds reads back, and spoils what is listed; ``behind`` holds answers until it lets go."""
 
     def __init__(self):
         self.delay = 0.0
@@ -47,7 +49,8 @@ class Gate:
 def gate(engine):
     """A server before the engine, with its script."""
     script = Gate()
-    with FaultServer(script, backend=EngineBackend(engine.endpoint)) as server:
+    script.behind = HeldAnswers(EngineBackend(engine.endpoint))
+    with FaultServer(script, backend=script.behind) as server:
         script.server = server
         yield script
 
@@ -63,7 +66,13 @@ def cached(plugged, gate):
     return opened
 
 
-def test_many_make_one_read(cached, gate, key):
+@pytest.fixture
+def patient(monkeypatch):
+    """Who waits for another's answer does so for as long as a busy machine takes."""
+    monkeypatch.setattr(plugin, "WAIT", 90.0)
+
+
+def test_many_make_one_read(cached, gate, key, patient):
     db, cache = cached()
     db.put(Entry(id=key, text="x"))
     gate.delay = 0.4
@@ -75,7 +84,7 @@ def test_many_make_one_read(cached, gate, key):
     assert len(cache._flights) == 0
 
 
-def test_a_leader_that_fails_hands_over(cached, gate, key):
+def test_a_leader_that_fails_hands_over(cached, gate, key, patient):
     db, cache = cached()
     db.put(Entry(id=key, text="x"))
     gate.delay = 0.3
@@ -92,26 +101,29 @@ def test_a_leader_that_fails_hands_over(cached, gate, key):
     assert len(cache._flights) == 0
 
 
-def test_a_follower_keeps_its_own_deadline(cached, gate, key):
-    db, _ = cached()
+def test_a_follower_keeps_its_own_deadline(cached, gate, key, patient):
+    """The leader has no answer before both have given up."""
+    db, _ = cached(**PATIENT)
     db.put(Entry(id=key, text="x"))
-    gate.delay = 0.6
-    times = {}
+    gate.behind.hold()
+    ends = []
 
     def ask(number):
         if number == 0:
             return db.get(Entry, key).text
-        time.sleep(0.1)
-        began = time.monotonic()
+        wait_until(lambda: gate.behind.held)
         try:
             with deadline(0.2):
                 return late(db, key)
         except DynamORMError as error:
-            times[number] = time.monotonic() - began
             return type(error)
+        finally:
+            ends.append(number)
+            if len(ends) == 2:
+                gate.behind.let_go()
 
     assert db.concurrently(ask, 3) == ["x", DeadlineExceeded, DeadlineExceeded]
-    assert max(times.values()) < 0.5
+    assert gate.reads == 1
 
 
 def late(db, key):
@@ -126,15 +138,15 @@ def late(db, key):
     return db._loop.run(under())
 
 
-def test_a_cancelled_leader_hands_over(plugged, gate, key):
+def test_a_cancelled_leader_hands_over(plugged, gate, key, patient):
     cache = Cache(CacheConfig(settle=0.0))
-    db = plugged(cache, kind="asyncio", endpoint=gate.server.endpoint)
+    db = plugged(cache, kind="asyncio", endpoint=gate.server.endpoint, **PATIENT)
     db.put(Entry(id=key, text="x"))
-    gate.delay = 0.3
+    gate.behind.hold(1)
 
     async def several():
         tasks = [asyncio.ensure_future(db.inner.get(Entry, key)) for _ in range(4)]
-        await asyncio.sleep(0.1)
+        await is_held(gate)
         tasks[0].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -145,14 +157,29 @@ def test_a_cancelled_leader_hands_over(plugged, gate, key):
     assert len(cache._flights) == 0
 
 
+async def is_held(gate):
+    """Wait until an answer is held."""
+    async with asyncio.timeout(30):
+        while not gate.behind.held:  # noqa: ASYNC110 - it is no event of asyncio
+            await asyncio.sleep(0.005)
+
+
 def test_nobody_waits_for_ever_for_another(cached, gate, key):
-    db, _ = cached()
+    """The leader has no answer before the others have one."""
+    db, _ = cached(**PATIENT)
     db.put(Entry(id=key, text="x"))
-    gate.delay = 1.6
-    began = time.monotonic()
-    assert db.concurrently(lambda _: db.get(Entry, key).text, 3) == ["x"] * 3
+    gate.behind.hold(1)
+    found, began = [], time.monotonic()
+
+    def ask(_):
+        found.append(db.get(Entry, key).text)
+        if len(found) == 2:
+            gate.behind.let_go()
+
+    db.concurrently(ask, 3)
+    assert found == ["x"] * 3
     assert gate.reads > 1
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 25  # after 30 s the leader asks again
 
 
 def test_who_asks_behind_a_write_is_not_given_what_was_read_before_it(cached, gate, key):
@@ -254,14 +281,14 @@ def test_a_refused_write_leaves_no_doubt(cached, gate, key, one_cache):
 
 def test_a_cancelled_write_lets_go(plugged, gate, key):
     cache = Cache(CacheConfig(settle=0.0))
-    db = plugged(cache, kind="asyncio", endpoint=gate.server.endpoint)
+    db = plugged(cache, kind="asyncio", endpoint=gate.server.endpoint, **PATIENT)
     db.put(Entry(id=key, text="x"))
     db.get(Entry, key)
-    gate.spoiled = [answers.honest().delayed(1.0)]
+    gate.behind.hold(1)
 
     async def cancelled():
         task = asyncio.ensure_future(db.inner.update(Entry, key, Entry.text.set("y"), upsert=True))
-        await asyncio.sleep(0.3)
+        await is_held(gate)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

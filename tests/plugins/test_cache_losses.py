@@ -11,9 +11,10 @@ from dynamorm.errors import OutcomeUnknown
 from dynamorm.plugins.cache.shared import GRACE
 from dynamorm.testing import answers
 from tests.behaviour.kit import Recorder
+from tests.support.held import PATIENT
 
 from .redis_server import Gateway, client_of
-from .test_cache_flights import gate
+from .test_cache_flights import gate, is_held
 
 __all__ = ["gate"]
 
@@ -48,7 +49,7 @@ def lose(redis, how):
         redis.admin.delete(*redis.admin.keys("d1:g:*"))
 
 
-def until(true, seconds=6.0):
+def until(true, seconds=30.0):
     began = time.monotonic()
     while not true():
         assert time.monotonic() - began < seconds
@@ -81,9 +82,10 @@ def test_that_something_is_blocked_is_not_forgotten(redis, cached, gate, key, ho
         writer.update(Entry, key, Entry.text.set("new"), condition=Entry.text == "old")
     gate.spoiled = []
     lose(redis, how)
-    began, hits = time.monotonic(), cache.stats().hits
-    while time.monotonic() < began + (GRACE + 1.5 if how == "all" else 0.5):
+    began, hits, looks = time.monotonic(), cache.stats().hits, 0
+    while looks < 10 or time.monotonic() < began + (GRACE + 1.5 if how == "all" else 0.5):
         assert reader.get(Entry, key) is not None
+        looks += 1
         time.sleep(0.05)
     assert cache.stats().hits == hits
     assert cache.stats().unsettled > 5
@@ -156,7 +158,7 @@ def test_a_debt_is_paid_by_whatever_comes_next(indebted, key, way, monkeypatch):
     gateway.refuses = False
     if way == "end":
         writer._db.close()
-    until_ = time.monotonic() + 8.0
+    until_ = time.monotonic() + 30.0
     while reader.get(Entry, key).text != "new":
         assert time.monotonic() < until_
         if way == "writes":
@@ -182,7 +184,7 @@ def test_a_database_ends_although_redis_does_not_come_back(indebted):
     writer, _, _, _ = indebted
     began = time.monotonic()
     writer._db.close()
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 20.0
     until(lambda: not [thread for thread in threading.enumerate() if thread.name == "dynamorm-cache"])
 
 
@@ -199,15 +201,15 @@ def test_a_write_that_was_not_sent_owes_nothing(redis, cached, key):
 
 
 def test_a_cancelled_write_tells_redis(redis, cached, gate, key):
-    db, cache, _ = cached(kind="asyncio", endpoint=gate.server.endpoint)
+    db, cache, _ = cached(kind="asyncio", endpoint=gate.server.endpoint, **PATIENT)
     reader, _, _ = cached(kind="blocking", endpoint=gate.server.endpoint)
     db.put(Entry(id=key, text="old"))
     assert [reader.get(Entry, key).text for _ in range(2)] == ["old"] * 2
-    gate.spoiled = [answers.honest().delayed(0.6)]
+    gate.behind.hold(1)
 
     async def cancelled():
         task = asyncio.ensure_future(db.inner.update(Entry, key, Entry.text.set("new"), upsert=True))
-        await asyncio.sleep(0.2)
+        await is_held(gate)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -133,9 +133,10 @@ def test_one_that_is_slow_is_waited_for_once(cached, key, way, figure):
         for _ in range(20):
             assert db.get(Entry, key).text == "x"
         took = time.monotonic() - began
-        assert cache._store.redis.failures <= 6
-        assert took < 2.0  # twenty times 50 ms each would be no cache
-        figure(f"cache, a Redis that is {way}: 20 gets took {took:.2f} s, {cache._store.redis.failures} waited")
+        failures = cache._store.redis.failures
+        assert failures <= 6 + took / 3  # on a machine that takes long it is asked again, every four seconds or so
+        assert took < 15.0  # and 50 ms each time: what drips takes 20 s
+        figure(f"cache, a Redis that is {way}: 20 gets took {took:.2f} s, {failures} waited")
 
 
 def test_a_write_that_could_not_be_told_ends_all_that_was_kept(redis, cached, key):
@@ -265,14 +266,14 @@ def test_a_value_of_another_key_is_no_answer(redis, cached, key):
 
 
 def test_an_old_value_is_good_for_no_longer_than_it_was(redis, cached, key):
-    db, _, _ = cached(redis.port, ttl=0.4)
+    db, _, _ = cached(redis.port, ttl=100.0)
     kept(db, key)
     (entry,) = keys_of(redis, "e")
     true = redis.admin.get(entry)
     redis.admin.set(entry, true)  # without an end
-    other, _, other_wire = cached(redis.port, ttl=0.4)
+    other, cache, other_wire = cached(redis.port, ttl=100.0)
     assert is_kept(other, other_wire, key)
-    time.sleep(0.5)
+    cache._store.wall = lambda: time.time() + 120.0  # times are spread by a tenth
     assert not is_kept(other, other_wire, key)
 
 
@@ -350,11 +351,16 @@ def test_connections_are_given_back(redis, cached, key):
 def test_connections_end_with_the_database(redis, plugged, face_kind, key):
     cache = CachingPlugin(redis.client(face_kind), CacheConfig(settle=0.0))
     db = plugged(cache)
-    before = len(redis.admin.client_list())
+
+    def connections():  # those of earlier tests may just be ending
+        return {client["id"] for client in redis.admin.client_list()}
+
+    before = connections()
     kept(db, key)
-    assert len(redis.admin.client_list()) == before + 1
+    ours = connections() - before
+    assert len(ours) == 1
     db._db.close()
-    until = time.monotonic() + 5
-    while len(redis.admin.client_list()) > before:
+    until = time.monotonic() + 30
+    while ours & connections():
         assert time.monotonic() < until
         time.sleep(0.01)
