@@ -10,6 +10,7 @@ import signal
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import accumulate
 from typing import Any
 from zlib import crc32
@@ -172,8 +173,8 @@ _MARKED = re.compile(rb"mark\.(engine|local)\b|pytestmark = getattr")
 _ALL_ON_ENGINE = re.compile(rb"^pytestmark = \[?pytest\.mark\.engine\b", re.MULTILINE)
 
 
-MANY = 4
-"""Cases of one test, from which on not every run takes them all."""
+MANY = 2
+"""Cases of one test, such as its two faces, from which on not every run takes them all."""
 
 
 def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -183,13 +184,14 @@ def _thin(config: pytest.Config, items: list[pytest.Item]) -> None:
     each engine is asked by each test. Of those marked `wide` DynamoDB Local takes all, and each version of Python another
     third; those that are `whole` are taken wholly by each. Of the tests that need no engine Python 3.11 takes a third, and the
     newer ones the rest; what is run `once`, or measured, runs there alone, and wholly. What is `embedded` asks nothing of
-    DynamoDB Local. ``DYNAMORM_TEST_WIDE=1`` runs them all.
+    DynamoDB Local. What may be skipped is run wholly by each, for who takes a case may be who skips it.
+    ``DYNAMORM_TEST_WIDE=1`` runs them all.
     """
     if os.environ.get("DYNAMORM_TEST_WIDE") == "1":
         return
     tests: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
-        if hasattr(item, "callspec"):
+        if hasattr(item, "callspec") and not _may_be_skipped(item):
             tests.setdefault(_function(item), []).append(item)
     gone = {item for cases in tests.values() for item in _left_out(cases)}
     if ENGINE == "local":
@@ -223,6 +225,22 @@ def _left_out(
 
 OLDEST = 11
 """The minor version of Python on which the gate runs everything but what the newest one takes."""
+
+
+def _may_be_skipped(item: pytest.Item) -> bool:
+    """Whether a mark, the test, a fixture of its or its module may skip it: on one engine or version perhaps, and not on another."""
+    fixtures: dict[str, tuple[Any, ...]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    functions = [item.function, *(fixture.func for fixtures_of in fixtures.values() for fixture in fixtures_of)]  # type: ignore[attr-defined]
+    return (
+        any(mark.name in {"skip", "skipif"} for mark in item.iter_markers())
+        or any("skip" in getattr(getattr(each, "__code__", None), "co_names", ()) for each in functions)
+        or _imports_or_skips(item.path)
+    )
+
+
+@cache
+def _imports_or_skips(path: pathlib.Path) -> bool:
+    return b"importorskip" in path.read_bytes()
 
 
 def _number(item: pytest.Item) -> int:

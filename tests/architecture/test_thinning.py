@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import MANY, OLDEST, _left_out
+from tests.conftest import MANY, OLDEST, _left_out, _may_be_skipped
 
 NEWEST = 13
-COUNTS = (1, MANY - 1, MANY, 7, 40)
+COUNTS = (1, MANY, 3, 7, 40)
 
 
 class Case:
@@ -59,3 +59,34 @@ def test_what_one_run_alone_takes_it_takes_wholly(marks):
     cases = [Case(f"test_it[{number}]", marks) for number in range(40)]
     for local in (False, True):
         assert _left_out(cases, minor=OLDEST, local=local) == []
+
+
+@pytest.fixture
+def absent():
+    """Skips where a file is missing that never is."""
+    if not __file__:
+        pytest.skip("there is no file")
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_what_a_fixture_may_skip_is_run_wholly(request, absent, number):
+    assert _may_be_skipped(request.node)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_what_it_may_skip_itself_is_run_wholly(request, number):
+    if number == 2:
+        pytest.skip("there are two")
+    assert _may_be_skipped(request.node)
+
+
+@pytest.mark.skipif(not MANY, reason="it is a number")
+@pytest.mark.parametrize("number", range(2))
+def test_what_a_mark_may_skip_is_run_wholly(request, number):
+    assert _may_be_skipped(request.node)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("number", range(2))
+def test_what_nothing_skips_is_shared(request, number):
+    assert not _may_be_skipped(request.node)

@@ -14,6 +14,7 @@ from tests.support.wheel import ROOT
 pytestmark = pytest.mark.once
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
 def test_the_folder_is_deleted_at_the_end(tmp_path, ended_by):
     command = [sys.executable, "-m", "examples.payments", "--no-dashboard", "--port", str(free_port())]
@@ -25,13 +26,13 @@ def test_the_folder_is_deleted_at_the_end(tmp_path, ended_by):
         ) as process,
     ):
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while "deleted at the end" not in log.read_text() and time.monotonic() < until:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.05)
             assert [one.name.startswith("payments-") for one in tmp_path.iterdir()] == [True]
             process.send_signal(ended_by)
-            process.wait(timeout=30)
+            process.wait(timeout=120)  # on a busy machine its start alone takes half a minute
         finally:
             process.kill()
     assert list(tmp_path.iterdir()) == []
