@@ -70,7 +70,7 @@ def turn(db, view):
     setting = {"StreamEnabled": False} if view is None else {"StreamEnabled": True, "StreamViewType": view}
     table = db.inner._session.plan(Trade).table
     ask(db, "UpdateTable", {"TableName": table, "StreamSpecification": setting})
-    for _ in range(100):
+    for _ in range(600):
         found = ask(db, "DescribeTable", {"TableName": table})["Table"]
         if found["TableStatus"] == "ACTIVE" and (found.get("StreamSpecification") or {}).get(
             "StreamEnabled", False

@@ -17,7 +17,7 @@ SCOPE = "local/20200101/us-east-1/dynamodb/aws4_request"
 class RawClient:
     """One connection, driven by hand; `end` says how it ended: "eof", "reset" or "timeout"."""
 
-    def __init__(self, endpoint, timeout=2.0, tls=None):
+    def __init__(self, endpoint, timeout=30.0, tls=None):
         host, _, port = endpoint.partition("//")[2].partition(":")
         self.socket = socket.create_connection((host, int(port)), timeout)
         if tls is not None:
@@ -95,7 +95,7 @@ def engine():
         yield running
 
 
-def until(condition, timeout=5.0):
+def until(condition, timeout=30.0):
     """Wait for a condition that another thread or process brings about."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -57,7 +57,7 @@ def test_fifty_increments_over_lost_replies(db):
 
 
 def test_throttling_reaches_the_caller_when_it_lasts(opened):
-    db = opened(models=[Payment], operation_timeout=0.3)
+    db = opened(models=[Payment], max_attempts=3, throttle_base=0.001)
     with faults(db).throttle(op="PutItem") as fault, pytest.raises(Throttled):
         db.create(Payment(id="p1"))
     assert fault.count >= 1

@@ -52,7 +52,7 @@ def test_the_value_that_is_true_is_returned(way):
 @ways
 def test_the_failure_says_the_last_value_the_tries_and_the_seconds(way):
     with pytest.raises(
-        AssertionError, match=r"it did not hold after \d+ tries in 0\.\d\d seconds: the last value was \[\]"
+        AssertionError, match=r"it did not hold after \d+ tr(y|ies) in \d+\.\d\d seconds: the last value was \[\]"
     ):
         run(way, counting([]), timeout=0.1, interval=0.01)
 
@@ -72,8 +72,8 @@ def test_an_exception_counts_as_not_yet_and_is_told_in_the_end(way):
 def test_what_ends_a_test_or_a_program_is_raised_at_once(way, error):
     began = time.monotonic()
     with pytest.raises(type(error)):
-        run(way, counting(error), timeout=5)
-    assert time.monotonic() - began < 4
+        run(way, counting(error), timeout=60)
+    assert time.monotonic() - began < 30
 
 
 @ways
@@ -120,7 +120,7 @@ def test_it_waits_no_longer_than_its_time():
     began = time.monotonic()
     with pytest.raises(AssertionError):
         assert_eventually(lambda: False, timeout=0.1, interval=60)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_callable_object_with_a_coroutine_is_awaited():

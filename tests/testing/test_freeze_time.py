@@ -200,7 +200,7 @@ def test_assert_eventually_takes_real_seconds():
         began = time.monotonic()
         with pytest.raises(AssertionError):
             assert_eventually(lambda: False, timeout=0.1)
-        assert 0.1 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.1
         assert_eventually(lambda: time.monotonic() - began > 0.15)
 
 

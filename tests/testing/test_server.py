@@ -20,9 +20,9 @@ BODY = json.dumps(ITEM, separators=(",", ":")).encode()
 CRC = str(zlib.crc32(BODY))
 
 
-def received(answer, connect, *, timeout=2.0, backend=None, operation="GetItem"):
+def received(answer, connect, *, backend=None, operation="GetItem"):
     with FaultServer([answer], backend=backend) as server:
-        client = connect(server.endpoint, timeout=timeout).send(operation)
+        client = connect(server.endpoint).send(operation)
         return client.drain(), client.end
 
 
@@ -90,12 +90,12 @@ def test_a_backend_answers_what_the_script_leaves_open(connect):
 
 
 def test_a_hundred_connections_are_served_at_once(connect):
-    barrier = threading.Barrier(120, timeout=20)
+    barrier = threading.Barrier(120, timeout=60)
     failures = []
     with FaultServer(lambda _: answers.json(ITEM)) as server:
 
         def work():
-            client = connect(server.endpoint, timeout=20)
+            client = connect(server.endpoint, timeout=60)
             try:
                 barrier.wait()
                 for _ in range(5):
@@ -108,7 +108,7 @@ def test_a_hundred_connections_are_served_at_once(connect):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(90)
         assert (failures, server.connections, len(server.requests)) == ([], 120, 600)
 
 
@@ -307,7 +307,7 @@ def test_a_header_can_be_added_to_an_own_answer_only(connect):
 def test_an_answer_is_delayed(connect):
     began = time.monotonic()
     one(answers.json(ITEM).delayed(0.3), connect)
-    assert 0.3 <= time.monotonic() - began < 1.5
+    assert time.monotonic() - began >= 0.3
 
 
 def test_an_answer_drips(connect):
@@ -315,23 +315,28 @@ def test_an_answer_drips(connect):
     with FaultServer([answers.json(ITEM).drip(400).then("close")]) as server:
         client = connect(server.endpoint).send()
         first = client.socket.recv(65536)
-        assert len(first) <= 40
+        assert len(first) <= 40 + 400 * (time.monotonic() - began)  # 40 at a time; more where this client comes late
         whole = first + client.drain()
     assert whole.endswith(BODY)
     assert time.monotonic() - began >= len(whole) / 400 * 0.8
 
 
 def test_a_stall_after_the_headers_keeps_the_connection_open(connect):
-    data, end = received(answers.json(ITEM).cut("after-headers").then("stall"), connect, timeout=0.3)
-    assert data.endswith(b"\r\n\r\n")
-    assert end == "timeout"
+    with FaultServer([answers.json(ITEM).cut("after-headers").then("stall")]) as server:
+        client, data = connect(server.endpoint).send(), b""
+        while not data.endswith(b"\r\n\r\n"):
+            more = client.socket.recv(65536)
+            assert more, "it was closed"
+            data += more
+        client.socket.settimeout(0.3)
+        assert (client.drain(), client.end) == (b"", "timeout")
 
 
 def test_a_stalled_connection_does_not_hold_up_the_end(connect):
     with FaultServer([answers.silence("stall")]) as server:
         connect(server.endpoint).send()
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 # ------------------------------------------------------------------------------------------- mistakes in the test itself
@@ -399,14 +404,14 @@ def test_it_speaks_tls(connect, tmp_path):
         client = connect(server.endpoint, tls=trusting)
         assert client.send().answer()[2] == BODY
         assert client.send().answer()[2] == BODY
-        client.socket.settimeout(2)
+        client.socket.settimeout(30)
         with pytest.raises((ConnectionResetError, ssl.SSLError)):
             client.socket.recv(1)
 
 
 def test_a_real_engine_can_stand_behind_it(engine, connect):
     with FaultServer(backend=EngineBackend(engine.endpoint)) as server:
-        client = connect(server.endpoint, timeout=10)
+        client = connect(server.endpoint)
         for _ in range(3):
             status, headers, body = client.send("ListTables").answer()
             assert status == 200
@@ -438,5 +443,5 @@ def test_an_awaited_backend_may_be_ones_own(connect):
 
 def test_a_large_body_goes_through_both_ways(connect):
     with FaultServer(backend=lambda operation, body: (200, body)) as server:
-        _, _, body = connect(server.endpoint, timeout=10).send(body={"x": "y" * 5_000_000}).answer()
+        _, _, body = connect(server.endpoint).send(body={"x": "y" * 5_000_000}).answer()
     assert len(body) == 5_000_000 + len('{"x":""}')

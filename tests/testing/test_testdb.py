@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import subprocess
@@ -219,6 +220,7 @@ def test_loading_the_plugin_loads_nothing_heavy(name):
 
 
 def test_a_cursor_comes_without_a_warning():
+    gc.collect()  # what others have left warns when it goes
     with TestDB(models=[Coin]) as db, warnings.catch_warnings():
         warnings.simplefilter("error")
         for number in range(3):

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -251,7 +252,7 @@ def test_however_many_threads_ask_one_fetches():
     def slow():
         calls.append(1)
         started.set()
-        release.wait(5)
+        release.wait(30)
         return STATIC
 
     source = CredentialSource(slow)
@@ -259,7 +260,7 @@ def test_however_many_threads_ask_one_fetches():
     threads = [threading.Thread(target=lambda: got.append(source.load(NOW))) for _ in range(8)]
     for thread in threads:
         thread.start()
-    assert started.wait(5)
+    assert started.wait(30)
     release.set()
     for thread in threads:
         thread.join()
@@ -274,7 +275,7 @@ def test_while_one_thread_refreshes_the_others_go_on_with_the_old_ones():
     def slow():
         if not started.is_set() and source.current(NOW) is not None:
             started.set()
-            release.wait(5)
+            release.wait(30)
             return new
         return old
 
@@ -283,7 +284,7 @@ def test_while_one_thread_refreshes_the_others_go_on_with_the_old_ones():
     assert source.current(NOW + 3500) is None
     thread = threading.Thread(target=source.load)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(30)
     assert source.current(NOW + 3501) is old
     assert source.current(NOW + 3601) is None  # expired: there is nothing to go on with
     source.invalidate(temporary(9, None))  # never waits for the fetch
@@ -306,12 +307,14 @@ def test_a_fork_during_a_fetch_does_not_block_the_child():
 # ---------------------------------------------------------------------------------------------------------- botocore
 
 
-def test_nothing_found_fails_at_once_and_says_what_to_do(no_botocore_config):
+def test_nothing_found_fails_at_once_and_says_what_to_do(no_botocore_config, monkeypatch):
+    asked = []
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: asked.append(1) or 1 / 0)
+    monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", lambda *_: asked.append(1) or 1 / 0)
     source = CredentialSource()
-    began = time.perf_counter()
     with pytest.raises(CredentialsError) as caught:
         source.load(NOW)
-    assert time.perf_counter() - began < 5  # without the network; botocore's import is most of it
+    assert not asked  # without the network
     for word in ("AWS_ACCESS_KEY_ID", "profile", "local_development"):
         assert word in str(caught.value)
 
@@ -328,7 +331,7 @@ def test_no_metadata_look_up_when_it_is_disabled(no_botocore_config, monkeypatch
 def test_a_metadata_service_that_does_not_answer_costs_about_a_second(no_botocore_config, monkeypatch):
     class Silent(BaseHTTPRequestHandler):
         def do_PUT(self):
-            done.wait(10)
+            done.wait(60)
 
         do_GET = do_PUT
 
@@ -343,10 +346,10 @@ def test_a_metadata_service_that_does_not_answer_costs_about_a_second(no_botocor
         monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
         source = CredentialSource()
-        began = time.perf_counter()
+        began = time.monotonic()
         with pytest.raises(CredentialsError):
             source.load(NOW)
-        assert time.perf_counter() - began < 5
+        assert time.monotonic() - began < 30  # and not for as long as that is silent
     finally:
         done.set()
         server.shutdown()

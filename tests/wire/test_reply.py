@@ -188,9 +188,9 @@ def test_a_cancelled_transaction_may_be_repeated_only_when_nothing_lasting_is_to
 )
 @pytest.mark.parametrize("status", [302, 400, 403, 500])
 def test_a_body_that_is_not_an_error_of_dynamodb_promises_nothing(page, status):
-    began = time.perf_counter()
+    began = time.thread_time()
     fault = parse_error(status, page)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
     assert fault.code == ""
     assert fault.message
     assert fault.kind is (Kind.TRANSIENT if status == 500 else Kind.MALFORMED)
