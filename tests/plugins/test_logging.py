@@ -64,7 +64,7 @@ def records():
 def test_levels(engine, plugged, records, key):
     script = []
     with FaultServer(lambda _: script.pop(0) if script else None, backend=EngineBackend(engine.endpoint)) as server:
-        db = plugged(LoggingPlugin(records.logger), endpoint=server.endpoint, max_attempts=2, operation_timeout=0.5, throttle_base=0.001)  # fmt: skip
+        db = plugged(LoggingPlugin(records.logger), endpoint=server.endpoint, max_attempts=2, operation_timeout=2.0, throttle_base=0.001)  # fmt: skip
         db.create(Payment(id=key))
         with pytest.raises(AlreadyExists):
             db.create(Payment(id=key))

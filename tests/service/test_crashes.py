@@ -16,7 +16,8 @@ from examples.payments.models import Payment
 from tests.service.kit import CVV, Client, opened, served
 from tests.support.wheel import ROOT
 
-LEASE = 1.0
+LEASE = 3.0
+"""Seconds. A process that a busy machine keeps from its turn for as long has lost what it does, and is answered 503."""
 
 
 class Killed(BaseException):

@@ -131,7 +131,7 @@ def test_an_engine_that_never_answers_is_given_up(monkeypatch, until):
     monkeypatch.setattr(Ministack, "_command", lambda self: [sys.executable, "-c", "import time; time.sleep(60)"])
     monkeypatch.setattr(engine_module, "lists_tables", pids.append)
     with pytest.raises(ConfigError, match="did not answer in time"):
-        Ministack(start_timeout=0.3)
+        Ministack(start_timeout=1.0)
     assert pids
 
 
