@@ -10,6 +10,7 @@ import httpx
 
 from dynamorm.engine import Engine
 from dynamorm.plugins import Dashboard
+from dynamorm.plugins.dashboard import figures
 from examples.payments.acquirer import DECLINED
 from tests.service.kit import opened
 
@@ -76,9 +77,25 @@ BAD = [
 ]
 
 
-def test_no_canary_is_found(tmp_path, caplog, capfd):
+def test_no_canary_is_found(tmp_path, caplog, capfd, monkeypatch):
+    monkeypatch.setattr(figures.os, "getpid", lambda: 4711)  # the dashboard shows it: it may be any number
     caplog.set_level(logging.DEBUG)
+    found = canaries(all_that_is_seen(tmp_path / "first", caplog, capfd))
+    if found:  # what stands there by chance, in a key or a time, does not stand in the next run
+        again = canaries(all_that_is_seen(tmp_path / "second", caplog, capfd))
+        assert not found.keys() & again.keys(), (found, again)
+
+
+def canaries(text):
+    """Each form of a canary that is in a text, with what is around it."""
+    found = {form: match for canary in SECRET for form in forms(canary) if (match := re.search(form, text))}
+    return {form: text[max(0, one.start() - 80) : one.end() + 40] for form, one in found.items()}
+
+
+def all_that_is_seen(folder, caplog, capfd):
+    """What a run of the service shows, logs, sends and stores, as one text."""
     shown = []
+    caplog.clear()
 
     async def told(awaitable):
         answer = await awaitable
@@ -87,7 +104,7 @@ def test_no_canary_is_found(tmp_path, caplog, capfd):
 
     async def run():
         with Wire() as engine:
-            async with opened(tmp_path, engine, dashboard=Dashboard()) as shop:
+            async with opened(folder, engine, dashboard=Dashboard()) as shop:
                 assert shop.service.dashboard.url  # it begins to count
                 acme, http = shop.acme, shop.http
                 received = []
@@ -160,9 +177,7 @@ def test_no_canary_is_found(tmp_path, caplog, capfd):
     text = "\n".join(shown) + "\n".join(one.decode("latin-1") for one in wire)
     assert len(wire) > 200
     assert token_is_there(text)
-    for canary in SECRET:
-        found = [match for form in forms(canary) if (match := re.search(form, text))]
-        assert not found, [text[max(0, one.start() - 80) : one.end() + 40] for one in found]
+    return text
 
 
 async def acme_card(shop, token):
