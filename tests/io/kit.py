@@ -162,7 +162,7 @@ def lateness(work, seconds):
     return best
 
 
-def until(condition, seconds=5.0):
+def until(condition, seconds=30.0):
     """Wait for something another thread does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -26,7 +26,7 @@ def hands() -> list[threading.Thread]:
 
 
 def wait_until(condition) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -43,8 +43,19 @@ def at_once(count: int, seconds: float = 0.0):
 
 
 def test_the_next_gather_finds_the_threads_of_the_last(driver):
-    before = len(hands())
-    first = set(driver.run(at_once(4, 0.05)))
+    before, begun = len(hands()), []
+
+    def one():
+        begun.append(threading.get_ident())
+        end = time.monotonic() + 30
+        while len(begun) < 4 and time.monotonic() < end:  # each stays until all are there
+            yield Sleep(0.002)
+        return threading.get_ident()
+
+    def all_at_once():
+        return (yield Gather([one() for _ in range(4)], 4))
+
+    first = set(driver.run(all_at_once()))
     assert len(first) == 4
     for _ in range(20):
         assert set(driver.run(at_once(4, 0.01))) <= first | {thread.ident for thread in hands()}

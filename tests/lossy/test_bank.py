@@ -6,6 +6,7 @@ Each transfer is a transaction that changes two accounts and makes a receipt, so
 from __future__ import annotations
 
 import random
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -77,9 +78,8 @@ def _work(db: Any, seen: dict[str, Outcome], writer: int, seed: int) -> None:
 def test_no_money_is_made_or_lost(open_db: Any, engine: Any, face_kind: str) -> None:
     seed = len(face_kind)
     with LossyProxy(engine.endpoint, seed=seed, loss=0.0, faults=QUICK_FAULTS) as proxy:
-        db = open_db(
-            proxy.endpoint, max_attempts=12, operation_timeout=30, throttle_base=0.05, table_prefix=f"bank{seed}-"
-        )
+        prefix = f"bank-{uuid.uuid4().hex[:8]}-"  # a try that comes again begins with nothing
+        db = open_db(proxy.endpoint, max_attempts=12, operation_timeout=30, throttle_base=0.05, table_prefix=prefix)
         db.tables.ensure(Account)
         db.tables.ensure(Receipt)
         names = [f"a{number}" for number in range(ACCOUNTS)]

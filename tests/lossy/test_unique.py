@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_of_all_racers_for_a_value_one_wins(loss: float, open_db: Any, engine: A
             throttle_base=0.05,
             # A hundred at once on a busy machine: slow is not lost.
             performance=HighThroughput(max_connections=100, max_idle_connections=100, request_timeout=15),
-            table_prefix=f"unique-{face_kind}-{loss:.0%}-".replace("%", ""),
+            table_prefix=f"unique-{uuid.uuid4().hex[:8]}-",  # a try that comes again begins with nothing
         )
         db.tables.ensure(Charge)
         proxy.set_loss(loss)
