@@ -13,6 +13,7 @@ from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ConfigError, IntegrityError
+from dynamorm.ops.reads.fetching import when_ready
 from dynamorm.wire.acting import actor, current_actor, keep
 
 from .batch_items import BatchItem
@@ -147,10 +148,11 @@ def revive(context: Context, data: bytes, model_of: Callable[[str, str], type[An
     obj: Any = None
     if found.kind == "Put":
         yield from _prepared(plan, found.content)
-        obj = _object(plan, found.content, found.loaded)
+        obj = yield from when_ready(lambda: _object(plan, found.content, found.loaded))
     elif not found.by_key and found.loaded is not None:
-        yield from _prepared(plan, found.loaded)
-        obj = plan.codec.decode(found.loaded)
+        loaded = found.loaded
+        yield from _prepared(plan, loaded)
+        obj = yield from when_ready(lambda: plan.codec.decode(loaded))
     given = (plan.model, *plan.codec.key_values(found.key)) if obj is None else obj
     item = BatchItem(
         given, plan, found.kind, found.key, found.content, (plan.table, found.key),
