@@ -156,11 +156,13 @@ def test_every_single_changed_character_is_found_out(query, cursor):
         refused(query, changed)
 
 
-def test_a_cursor_may_be_used_for_a_day(query, cursor, monkeypatch):
-    now = cursors._now
-    monkeypatch.setattr(cursors, "_now", lambda context: now(context) + 86_395)
+def test_a_cursor_may_be_used_for_a_day(query, monkeypatch):
+    clock = [1_800_000_000]
+    monkeypatch.setattr(cursors, "_now", lambda context: clock[0])
+    cursor = query.page().cursor
+    clock[0] += 86_399
     assert len(query.cursor(cursor).page().items) == 3
-    monkeypatch.setattr(cursors, "_now", lambda context: now(context) + 86_405)
+    clock[0] += 1
     refused(query, cursor)
 
 
