@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -97,15 +98,20 @@ def test_a_full_queue_turns_away_at_once(face_kind):
     with FaultServer(backend=held) as server:
         bulkhead = Bulkhead(1, queue=2)
         face = Face(face_kind, Presets.local_development(endpoint=server.endpoint, **PATIENT), extensions=(bulkhead,))
-        done, refusals = [], []
+        done, refusals, turns = [], [], count(1)
+
+        def is_turn_of(number):
+            waiting = bulkhead.gauges()["bulkhead_waiting"]
+            return number == 0 or (held.held and waiting >= min(number - 1, 2))
 
         def work(number):
+            wait_until(lambda: is_turn_of(number))  # those that ask in the same moment may all find the queue free
             try:
                 face.get(Payment, "p")
                 done.append(number)
             except Backpressure as error:
                 refusals.append(error)
-                if len(refusals) == 3:
+                if next(turns) == 3:
                     wait_until(lambda: held.held)
                     assert not done
                     held.let_go()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -116,26 +117,30 @@ class HeldAnswers:
     def __init__(self, behind: Backend | Upstream, only: Callable[[Request], bool] = lambda _: True) -> None:
         self._behind = FunctionBackend(behind) if callable(behind) else behind
         self._only = only
+        self._lock = threading.Lock()
         self._left = 0.0
         self._turn = 0
         self.held: list[Request] = []
 
     def hold(self, count: float = float("inf")) -> None:
         """Hold the next answers, so many of them."""
-        self._left = count
+        with self._lock:
+            self._left = count
 
     def let_go(self) -> None:
         """Let all that are held go, and hold no more."""
-        self._left = 0
-        self._turn += 1
+        with self._lock:
+            self._left = 0
+            self._turn += 1
 
     async def forward(self, request: Request) -> Message:
         """The answer of what is behind, when it is let go."""
-        if self._left < 1 or not self._only(request):
-            return await self._behind.forward(request)
-        self._left -= 1
-        turn = self._turn
+        with self._lock:
+            is_meant, turn = self._left >= 1 and self._only(request), self._turn
+            self._left -= is_meant
         answer = await self._behind.forward(request)
+        if not is_meant:
+            return answer
         self.held.append(request)
         while turn == self._turn:  # noqa: ASYNC110 - who lets go is another thread
             await asyncio.sleep(0.002)
