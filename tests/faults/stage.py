@@ -34,6 +34,8 @@ class Run(NamedTuple):
     elapsed: float
     before: tuple[Any, ...]
     store: Store
+    patiently: Callable[[], Run] | None = None
+    """The same once more with more time, where it had little."""
 
     @property
     def changes(self) -> int:
@@ -74,6 +76,10 @@ class Run(NamedTuple):
     ) -> Run:
         """It raised exactly this, the object is as it was, and so is the store when NOT_APPLIED was said."""
         error = self.error
+        if attempts is not None and self.patiently is not None and error is not None and error.attempts < attempts:
+            # A busy machine had no time for all the tries.
+            again = self.patiently()
+            return again.failed(kind, outcome, attempts=attempts, requests=requests, retryable=retryable)
         assert type(error) is kind, f"{self.verb.name}: {error!r}, result {self.result!r}"
         self.honest()
         assert error.outcome is outcome
@@ -111,8 +117,10 @@ class Stage:
         target = options.pop("target", self.endpoint)
         self.db: Face = open_db(target, **(QUICK | options))
         self._impatient = self.db
+        self._patient: Face | None = None
         if "operation_timeout" not in options:
             self._impatient = open_db(target, **(QUICK | options), operation_timeout=SOON)
+            self._patient = open_db(target, **(QUICK | options), operation_timeout=20 * SOON)
 
     @property
     def bucket(self) -> Any:
@@ -138,8 +146,24 @@ class Stage:
 
     def run(self, verb: Verb, *steps: Step, forever: Step = None) -> Run:
         """Run the verb; its requests meet the steps in turn, those behind them ``forever`` (None: nothing)."""
-        subject = self.prepare(verb)
-        return self.act(verb, subject, *steps, forever=forever)
+        run = self.act(verb, self.prepare(verb), *steps, forever=forever)
+        return (
+            run
+            if self._patient is None
+            else run._replace(patiently=lambda: self._once_more(verb, *steps, forever=forever))
+        )
+
+    def _once_more(self, verb: Verb, *steps: Step, forever: Step) -> Run:
+        self._impatient, self._patient, impatient, patient = (
+            self._patient or self.db,
+            None,
+            self._impatient,
+            self._patient,
+        )
+        try:
+            return self.run(verb, *steps, forever=forever)
+        finally:
+            self._impatient, self._patient = impatient, patient
 
     def act(self, verb: Verb, subject: Any, *steps: Step, forever: Step = None) -> Run:
         """Run the verb on what is there."""

@@ -37,7 +37,8 @@ class Bulkhead(OfOneProcess):
     ``per`` says what a compartment is: ``"table"``; the name of an entry of the scope, such as ``"tenant"`` (requests of the
     database itself, without that entry, have one in common); or a function of the `dynamorm.plugin.Call`. ``timeout`` bounds
     the waiting in seconds, as the deadline of the caller does: then `PoolTimeout` or `DeadlineExceeded`. With a full queue
-    it is `Backpressure`, at once. Nothing was sent in either case.
+    it is `Backpressure`, at once. Nothing was sent in either case. Threads that ask in the same instant may all find a place
+    in the queue that is the last one, so that more wait than ``queue`` says, by as many.
 
     A thread sleeps while it waits, and an event loop goes on. Several of them need a ``name`` each.
 
