@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias, Typ
 
 from msgspec import Struct
 
-from .arguments import check_seconds, type_given
+from .arguments import check_count, check_seconds, type_given
 from .errors import InvalidUse
 
 if TYPE_CHECKING:
@@ -140,9 +140,10 @@ class Acquire(_Effect):
 
     ``timeout`` in seconds (0: a place that is free, or none) and the caller's `dynamorm.deadline` bound the waiting; without
     both it has no end. Then `PoolTimeout`, or `DeadlineExceeded`, is thrown in; nothing was sent. A flow that is closed or
-    cancelled while it waits leaves the queue.
+    cancelled while it waits leaves the queue. ``queue`` bounds how many wait: behind so many, `Backpressure` is thrown in at
+    once.
 
-    Raises: ValidationError for a timeout that is no time.
+    Raises: ValidationError for a timeout that is no time, and for a queue that is no number from 0 on.
 
     Example::
 
@@ -150,9 +151,9 @@ class Acquire(_Effect):
             return (yield from call(op))
     """
 
-    __slots__ = ("limiter", "timeout")
+    __slots__ = ("limiter", "queue", "timeout")
 
-    def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None) -> None:
+    def __init__(self, limiter: Limiter, timeout: float | timedelta | None = None, *, queue: int | None = None) -> None:
         source: Any = limiter  # to who checks types it is right already
         if isinstance(source, type) or not hasattr(source, "permit"):
             raise InvalidUse(
@@ -161,6 +162,7 @@ class Acquire(_Effect):
             )
         self.limiter: Limiter = limiter
         self.timeout: float | None = None if timeout is None else check_seconds("timeout", timeout, 0.0, _LONGEST)
+        self.queue: int | None = None if queue is None else check_count("queue", queue, 0)
 
     if not TYPE_CHECKING:
 

@@ -285,6 +285,9 @@ def test_interrupts_of_a_thread_while_others_go_on(engine, made, key):
     bulkhead = Bulkhead(2)
     face = Face("blocking", config, extensions=(bulkhead,))
     stop, failed, interrupts = threading.Event(), [], 0
+    face.get(
+        Payment, key
+    )  # Python's lock of imports stays taken when one is interrupted: what is needed is imported before
 
     def others():
         try:
@@ -298,7 +301,9 @@ def test_interrupts_of_a_thread_while_others_go_on(engine, made, key):
         thread.start()
     try:
         with raising(KeyboardInterrupt) as armed:
-            for number in range(100):
+            for number in range(10_000):
+                if interrupts > 20:  # as often as it takes: whether one comes in time is up to the machine
+                    break
                 try:
                     armed[0] = True
                     signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.0001 * (number % 40))
@@ -311,9 +316,10 @@ def test_interrupts_of_a_thread_while_others_go_on(engine, made, key):
     finally:
         stop.set()
         for thread in threads:
-            thread.join(10)
-    assert interrupts > 20
+            thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
     assert failed == []
+    assert interrupts > 20
     assert bulkhead.most.total() <= 2  # whether two of the threads met inside is up to the machine
     assert face.get(Payment, key) is None
     assert_all_places_are_there(bulkhead)

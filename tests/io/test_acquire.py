@@ -13,7 +13,7 @@ import pytest
 
 from dynamorm import deadline
 from dynamorm.effects import Acquire, Call, Gather, Sleep
-from dynamorm.errors import DeadlineExceeded, DynamORMError, Outcome, PoolTimeout, ValidationError
+from dynamorm.errors import Backpressure, DeadlineExceeded, DynamORMError, Outcome, PoolTimeout, ValidationError
 from dynamorm.io.aio import Aio
 from dynamorm.io.blocking import Blocking
 from dynamorm.wire.endpoint import Endpoint
@@ -29,8 +29,8 @@ class Watch:
     def __init__(self, limiter):
         self.limiter, self.inside, self.most, self.order, self._lock = limiter, 0, 0, [], threading.Lock()
 
-    def flow(self, name=None, seconds=0.0, timeout=None):
-        with (yield Acquire(self.limiter, timeout)):
+    def flow(self, name=None, seconds=0.0, timeout=None, queue=None):
+        with (yield Acquire(self.limiter, timeout, queue=queue)):
             with self._lock:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
@@ -274,6 +274,37 @@ def test_a_timeout_that_is_no_time(timeout):
     with pytest.raises(ValidationError) as caught:
         Acquire(Limiter(1), timeout)
     assert caught.value.field == "timeout"
+
+
+@pytest.mark.parametrize("queue", [-1, True, 1.0, "3"])
+def test_a_queue_that_is_no_number(queue):
+    with pytest.raises(ValidationError) as caught:
+        Acquire(Limiter(1), queue=queue)
+    assert caught.value.field == "queue"
+
+
+@pytest.mark.parametrize("queue", [0, 2])
+def test_behind_a_full_queue_nobody_waits(driver, queue):
+    limiter = Limiter(1)
+    watch = Watch(limiter)
+    end = holding(driver, limiter)
+    until(lambda: limiter.held == 1)
+    threads = []
+    for number in range(queue):
+        threads.append(start(driver, watch.flow(number, queue=queue))[0])
+        until(lambda: limiter.waiting == len(threads))
+    thread, refused = start(driver, watch.flow("behind", queue=queue))
+    thread.join(60)
+    assert type(refused[0]) is Backpressure
+    assert f"{queue} wait already" in str(refused[0])
+    assert (limiter.held, limiter.waiting) == (1, queue)
+    threads.append(start(driver, watch.flow("patient"))[0])  # who asks for no bound has none
+    until(lambda: limiter.waiting == queue + 1)
+    end()
+    for thread in threads:
+        thread.join(60)
+    assert watch.order == [*range(queue), "patient"]
+    assert free(limiter)
 
 
 @pytest.mark.parametrize("places", [0, -1, True, 1.0, "3", None])

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -75,12 +76,44 @@ def test_any_order_of_steps_keeps_the_places(places, steps):
                 del one
         assert limiter.held == held()
         assert limiter.waiting == len(there) - held()
+        waiting = [one for one in there if not one.held]
+        for rank, one in enumerate(waiting):
+            for queue in (0, 1, 3):
+                assert one.permit.exceeds(queue) is (held() + rank >= max(places, held()) + queue)
         assert all(one.rung for one in there if turn_of(one)), "somebody's turn has come, and he was not told"
-        one = None
-    one = None
+        one = waiting = None
+    one = waiting = None
     there.clear()
     assert (limiter.held, limiter.waiting) == (0, 0)
     assert [limiter.permit().take() for _ in range(3)] == [True] * 3  # forgotten at once
+
+
+@pytest.mark.parametrize("places", [1, 3])
+@pytest.mark.parametrize("queue", [0, 2])
+def test_of_threads_that_come_in_one_moment_as_many_stay_as_there_is_room_for(places, queue):
+    """Each takes its turn, or asks how many are ahead of it; those behind the queue leave. Whoever stays, stays."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            limiter, barrier = Limiter(places), threading.Barrier(12)
+
+            def come(_, limiter=limiter, barrier=barrier):
+                permit = limiter.permit()
+                barrier.wait(60)
+                if not permit.take() and permit.exceeds(queue):
+                    permit.release()
+                    return None
+                return permit
+
+            with ThreadPoolExecutor(12) as pool:
+                stay = [permit for permit in pool.map(come, range(12)) if permit is not None]
+            assert len(stay) == places + queue
+            for permit in stay:
+                permit.take()
+            assert (limiter.held, limiter.waiting) == (places, queue)
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from dynamorm.effects import Acquire, Flow
-from dynamorm.errors import DeadlineExceeded, DynamORMError, PoolTimeout
+from dynamorm.errors import Backpressure, DeadlineExceeded, DynamORMError, PoolTimeout
 from dynamorm.wire.deadlines import USE, remaining
 from dynamorm.wire.limiter import Permit
 
@@ -32,10 +32,19 @@ def limit_of(effect: Acquire) -> tuple[float, Callable[[], DynamORMError]]:
     )
 
 
+def check_queue(permit: Permit, effect: Acquire) -> None:
+    """Whether it may wait. Raises: Backpressure behind as many as may."""
+    if effect.queue is not None and permit.exceeds(effect.queue):
+        raise Backpressure(
+            f"all {effect.limiter.places} places of a limiter are taken and {effect.queue} wait already: nothing was sent; try"
+            " again later, or give the limiter more places or a longer queue"
+        )
+
+
 def acquire(effect: Any, flow: Flow[Any]) -> Permit:
     """A permit, waited for in this thread; ``flow`` is who asks.
 
-    Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded; InvalidUse for what is no effect at all.
+    Raises: PoolTimeout after the effect's ``timeout``; Backpressure; DeadlineExceeded; InvalidUse for what is no effect at all.
     """
     if effect.__class__ is not Acquire:
         raise no_effect(effect, flow)
@@ -43,6 +52,7 @@ def acquire(effect: Any, flow: Flow[Any]) -> Permit:
     try:
         try:
             if not permit.take():
+                check_queue(permit, effect)
                 _wait(permit, effect)
             return permit  # noqa: TRY300 - at a line behind the handlers nobody would give it back
         except BaseException:

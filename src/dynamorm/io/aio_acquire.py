@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Acquire
 
-from .acquire import limit_of
+from .acquire import check_queue, limit_of
 from .aio_bell import Bell
 from .no_effect import no_effect
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def acquire(effect: Any, flow: Flow[Any]) -> Permit:
     """A permit, awaited; ``flow`` is who asks.
 
-    Raises: PoolTimeout after the effect's ``timeout``; DeadlineExceeded; InvalidUse for what is no effect at all.
+    Raises: PoolTimeout after the effect's ``timeout``; Backpressure; DeadlineExceeded; InvalidUse for what is no effect at all.
     """
     if effect.__class__ is not Acquire:
         raise no_effect(effect, flow)
@@ -31,6 +31,7 @@ async def acquire(effect: Any, flow: Flow[Any]) -> Permit:
             permit.home = loop
             effect.limiter.settle_in(loop)
             if not permit.take():
+                check_queue(permit, effect)
                 await _wait(permit, effect, loop)
             return permit  # noqa: TRY300 - at a line behind the handlers nobody would give it back
         except BaseException:

@@ -37,8 +37,7 @@ class Bulkhead(OfOneProcess):
     ``per`` says what a compartment is: ``"table"``; the name of an entry of the scope, such as ``"tenant"`` (requests of the
     database itself, without that entry, have one in common); or a function of the `dynamorm.plugin.Call`. ``timeout`` bounds
     the waiting in seconds, as the deadline of the caller does: then `PoolTimeout` or `DeadlineExceeded`. With a full queue
-    it is `Backpressure`, at once. Nothing was sent in either case. Threads that ask in the same instant may all find a place
-    in the queue that is the last one, so that more wait than ``queue`` says, by as many.
+    it is `Backpressure`, at once. Nothing was sent in either case.
 
     A thread sleeps while it waits, and an event loop goes on. Several of them need a ``name`` each.
 
@@ -70,18 +69,22 @@ class Bulkhead(OfOneProcess):
         """Let a request wait for a place."""
 
         def limited(op: Call) -> Flow[Any]:
-            limiter = self._limiter(op)
-            if limiter.held >= limiter.places and limiter.waiting >= self._queue:
-                raise Backpressure(
-                    f"{limiter.held} requests are under way and {limiter.waiting} wait already (queue={self._queue} of"
-                    f" {self.name}): nothing was sent; try again later, or give it more places",
-                    operation=op.name,
-                    table=op.table,
-                )
-            with (yield Acquire(limiter, self._timeout)):
+            with (yield from self._place(op)):
                 return (yield from call(op))
 
         return limited
+
+    def _place(self, op: Call) -> Flow[Any]:
+        limiter = self._limiter(op)
+        try:
+            return (yield Acquire(limiter, self._timeout, queue=self._queue))
+        except Backpressure:
+            raise Backpressure(
+                f"{limiter.held} requests are under way and {limiter.waiting} wait already (queue={self._queue} of {self.name}):"
+                " nothing was sent; try again later, or give it more places",
+                operation=op.name,
+                table=op.table,
+            ) from None
 
     def gauges(self) -> dict[str, float]:
         """How many requests are under way and wait, in the fullest compartment."""

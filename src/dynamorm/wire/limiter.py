@@ -146,6 +146,17 @@ class Limiter:
         ahead = self._first(places)
         return number in ahead and len(self._held) + ahead.index(number) < places
 
+    def _before(self, number: int) -> tuple[int, int]:
+        """How many hold a place or came before and wait, each counted once, and how many of these hold one.
+
+        Those that wait are read first: who moves on meanwhile is found among those that hold a place. The order is that in
+        which they entered the queue, which is one step; their numbers were drawn before it.
+        """
+        waiting = list(self._waiting)
+        held = set(self._held)
+        ahead = waiting[: waiting.index(number)] if number in waiting else ()
+        return len(held.union(ahead)), len(held)
+
     def _wake(self) -> None:
         """Wake those whose turn it is."""
         if self._waiting:
@@ -201,6 +212,17 @@ class Permit:
     def take(self) -> bool:
         """Take the place if it is our turn, as drivers do: once, and each time they are woken. The first call enters the queue."""
         return self._limiter._turn_of(self)  # noqa: SLF001 - the other half of this module
+
+    def exceeds(self, queue: int) -> bool:
+        """Whether ``queue`` others wait already, ahead of this one and beside those for whom a place is free: for drivers.
+
+        It is asked behind `take`, which enters the queue. So of those that come in the same moment each knows its rank.
+        """
+        if self.number is None:
+            return False
+        limiter = self._limiter
+        before, held = limiter._before(self.number)  # noqa: SLF001 - the other half of this module
+        return before >= max(limiter.places, held) + queue
 
     def release(self) -> None:
         """Give the place back, or leave the queue; does nothing the second time. May be called by any thread.
