@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from dynamorm import DB, Presets
-from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable
+from dynamorm import DB, Attr, Encrypted, Model, Outcome, Presets, attr, partition_key, sort_key
+from dynamorm.errors import ConfigError, KeyDisabled, KeyUnavailable, ValidationError
 from dynamorm.faces.batch_items import BatchItems
 from dynamorm.plugins import EncryptionPlugin
 from dynamorm.plugins.encryption import keys as keys_module
@@ -15,6 +15,13 @@ from dynamorm.plugins.encryption.needs import Need
 
 from .batcher_kit import wait_until
 from .encryption_kit import PAN, Card, Line, Plain, Provider, RawCard
+
+
+class Noted(Model, table="crypt-lines"):
+    order: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    note: Attr[str] = attr(default="")
+    secret: Attr[bytes] = attr(Encrypted("pii", seal=False))
 
 
 @pytest.fixture(scope="module")
@@ -318,6 +325,18 @@ def test_a_key_that_another_flow_lets_go_before_it_is_used_is_fetched_again(plug
     left = let_go(monkeypatch, 3)
     assert READS[read](db, key).secret == b"1"
     assert left == [0]
+
+
+def test_a_write_whose_answer_is_never_opened_is_said_to_be_done(plugged, key, monkeypatch):
+    """Whoever is told that nothing was written would write once more."""
+    db = plugged(EncryptionPlugin(Provider())).view(tenant=key)
+    db.create(Noted(order=key, number=1, secret=b"1"))
+    let_go(monkeypatch, 1_000)
+    with pytest.raises(ValidationError) as caught:
+        db.update(Noted, key, 1, Noted.note.set("changed"), returning="new")
+    assert (caught.value.outcome, caught.value.retryable) == (Outcome.APPLIED, False)
+    monkeypatch.undo()
+    assert db.require(Noted, key, 1).note == "changed"
 
 
 def test_so_is_one_that_a_record_of_a_spool_needs(plugged, key, monkeypatch):

@@ -27,17 +27,23 @@ def prepared(op: Op, body: bytes) -> Flow[Any]:
         except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
             raise
         except BaseException as error:
-            if op.safety is not Safety.READ:
-                error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
-                if isinstance(error, DynamORMError):
-                    error.retryable = False  # the write would be made a second time
+            _behind(op, error)
             raise
         try:
             return op.decode(body)
-        except NotReady:
+        except NotReady as error:
             if not left:
+                _behind(op, error)
                 raise
     return None  # not reached
+
+
+def _behind(op: Op, error: BaseException) -> None:
+    """Note for the caller that the write is done."""
+    if op.safety is not Safety.READ:
+        error.outcome = Outcome.APPLIED  # type: ignore[attr-defined]
+        if isinstance(error, DynamORMError):
+            error.retryable = False  # the write would be made a second time
 
 
 def prepared_for(op: Op, fault: ServiceFault) -> Flow[None]:
