@@ -27,23 +27,17 @@ def prepared(op: Op, body: bytes) -> Flow[Any]:
         except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
             raise
         except BaseException as error:
-            _behind(op, error)
+            if op.safety is not Safety.READ:
+                error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+                if isinstance(error, DynamORMError):
+                    error.retryable = False  # the write would be made a second time
             raise
         try:
             return op.decode(body)
-        except NotReady as error:
+        except NotReady:
             if not left:
-                _behind(op, error)
                 raise
     return None  # not reached
-
-
-def _behind(op: Op, error: BaseException) -> None:
-    """Note for the caller that the write is done."""
-    if op.safety is not Safety.READ:
-        error.outcome = Outcome.APPLIED  # type: ignore[attr-defined]
-        if isinstance(error, DynamORMError):
-            error.retryable = False  # the write would be made a second time
 
 
 def prepared_for(op: Op, fault: ServiceFault) -> Flow[None]:
