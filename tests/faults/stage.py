@@ -117,10 +117,10 @@ class Stage:
         target = options.pop("target", self.endpoint)
         self.db: Face = open_db(target, **(QUICK | options))
         self._impatient = self.db
-        self._patient: Face | None = None
+        self._open_patient: Callable[[], Face] | None = None
         if "operation_timeout" not in options:
             self._impatient = open_db(target, **(QUICK | options), operation_timeout=SOON)
-            self._patient = open_db(target, **(QUICK | options), operation_timeout=20 * SOON)
+            self._open_patient = lambda: open_db(target, **(QUICK | options), operation_timeout=20 * SOON)
 
     @property
     def bucket(self) -> Any:
@@ -147,31 +147,20 @@ class Stage:
     def run(self, verb: Verb, *steps: Step, forever: Step = None) -> Run:
         """Run the verb; its requests meet the steps in turn, those behind them ``forever`` (None: nothing)."""
         run = self.act(verb, self.prepare(verb), *steps, forever=forever)
-        return (
-            run
-            if self._patient is None
-            else run._replace(patiently=lambda: self._once_more(verb, *steps, forever=forever))
+        patient = self._open_patient
+        if patient is None:
+            return run
+        return run._replace(
+            patiently=lambda: self.act(verb, self.prepare(verb), *steps, forever=forever, impatient=patient())
         )
 
-    def _once_more(self, verb: Verb, *steps: Step, forever: Step) -> Run:
-        self._impatient, self._patient, impatient, patient = (
-            self._patient or self.db,
-            None,
-            self._impatient,
-            self._patient,
-        )
-        try:
-            return self.run(verb, *steps, forever=forever)
-        finally:
-            self._impatient, self._patient = impatient, patient
-
-    def act(self, verb: Verb, subject: Any, *steps: Step, forever: Step = None) -> Run:
+    def act(self, verb: Verb, subject: Any, *steps: Step, forever: Step = None, impatient: Face | None = None) -> Run:
         """Run the verb on what is there."""
         self._steps, self._forever = list(steps), forever
         before = memory(subject)
         self.server.clear()
         result, error = None, None
-        db = self.db if forever is None or verb.safety == "read" else self._impatient
+        db = self.db if forever is None or verb.safety == "read" else impatient or self._impatient
         start = time.monotonic()
         try:
             result = verb.act(db, subject)

@@ -144,11 +144,16 @@ class Op(Struct, eq=False):  # made for every call: a struct is made in half the
             )
         if self.prepare is None:
             return self.decode(body)
-        for left in reversed(range(TRIES)):
-            yield from self.prepare(body)
+        return (yield from self.decode_when(self.prepare, body))
+
+    def decode_when(self, prepare: Callable[[bytes], Flow[None]], body: bytes) -> Flow[Any]:
+        """Decode an answer for which ``prepare`` fetches what its items need: again, when another flow has let go of that."""
+        left = TRIES
+        while True:
+            yield from prepare(body)
             try:
                 return self.decode(body)
-            except NotReady:  # another flow has let go of what was fetched
+            except NotReady:
+                left -= 1
                 if not left:
                     raise
-        return None  # not reached

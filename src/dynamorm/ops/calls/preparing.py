@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, MalformedResponse, Outcome, TenantMismatch
 from dynamorm.errors.log import logger
-from dynamorm.models.schema.placed import NotReady
 
-from .op import TRIES, Op, Safety
+from .op import Op, Safety
 
 if TYPE_CHECKING:
     from dynamorm.wire.reply import ServiceFault
 
 
 def prepared(op: Op, body: bytes) -> Flow[Any]:
-    """Prepare for the items of a good answer, and decode it. What fails then fails behind the write, if it was one.
+    """Prepare for the items of a good answer, and decode it. What fails then fails behind the write, if it was one."""
+    return op.decode_when(partial(_prepare, op), body)
 
-    What was fetched may be gone before it is used, when another flow lets go of it: then it is fetched again.
-    """
+
+def _prepare(op: Op, body: bytes) -> Flow[None]:
     assert op.prepare is not None  # else it is not asked for
-    for left in reversed(range(TRIES)):
-        try:
-            yield from op.prepare(body)
-        except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
-            raise
-        except BaseException as error:
-            if op.safety is not Safety.READ:
-                error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
-                if isinstance(error, DynamORMError):
-                    error.retryable = False  # the write would be made a second time
-            raise
-        try:
-            return op.decode(body)
-        except NotReady:
-            if not left:
-                raise
-    return None  # not reached
+    try:
+        yield from op.prepare(body)
+    except (MalformedResponse, TenantMismatch):  # of the answer itself: it is not to be believed
+        raise
+    except BaseException as error:
+        if op.safety is not Safety.READ:
+            error.outcome = Outcome.APPLIED  # type: ignore[attr-defined] # a note for the caller
+            if isinstance(error, DynamORMError):
+                error.retryable = False  # the write would be made a second time
+        raise
 
 
 def prepared_for(op: Op, fault: ServiceFault) -> Flow[None]:
