@@ -252,7 +252,7 @@ def _function(item: pytest.Item) -> tuple[str, str]:
 
 
 def _try_again(items: list[pytest.Item]) -> None:
-    """Give the suites that measure time limits two more tries: a shared machine may keep a thread from its turn.
+    """Give another try to tests that begin processes or threads, or look at a clock: a shared machine may keep one from its turn.
 
     What is really wrong fails each time, and a rerun is listed in the summary. ``DYNAMORM_TEST_RERUNS=0`` gives none.
     """
@@ -270,3 +270,22 @@ def _try_again(items: list[pytest.Item]) -> None:
     for item in items:
         if timed.intersection(item.path.relative_to(pathlib.Path(__file__).parent).parts):
             item.add_marker(pytest.mark.flaky(reruns=2))
+        elif _depends_on_turns(item.path):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@cache
+def _depends_on_turns(path: pathlib.Path) -> bool:
+    words = (
+        b"subprocess",
+        b"threading",
+        b"Thread",
+        b"monotonic",
+        b"sleep",
+        b"fork",
+        b"SIG",
+        b"playwright",
+        b"from examples",
+    )
+    source = path.read_bytes()
+    return any(word in source for word in words)

@@ -5,13 +5,13 @@ A line is written with one system call to a file opened for appending: what a ki
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tests.histories.model import Task
+from tests.support import lines
 
 
 class Journal:
@@ -29,7 +29,7 @@ class Journal:
         self._line({"ended": task.id, "outcome": outcome, "first": first, "error": error})
 
     def _line(self, content: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(content).encode() + b"\n")
+        lines.write(self._file, content)
 
 
 class Entry(NamedTuple):
@@ -46,8 +46,7 @@ def read(paths: Iterable[pathlib.Path]) -> list[Entry]:
     begun: dict[str, Task] = {}
     ended: dict[str, dict[str, Any]] = {}
     for path in paths:
-        for line in path.read_bytes().splitlines():
-            content = json.loads(line)
+        for content in lines.read(path):
             if "begun" in content:
                 task = Task(*content["begun"])
                 begun[task.id] = task

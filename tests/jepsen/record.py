@@ -5,13 +5,14 @@ A worker notes a line before and a line after each operation, so that a kill los
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import pathlib
 import time
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
+
+from tests.support import lines
 
 OK: Final = "ok"
 """It took effect between its begin and its end."""
@@ -62,7 +63,7 @@ class Journal:
         self._line({"ended": name, "outcome": outcome, "result": result, "error": error, "time": now})
 
     def _line(self, content: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(content).encode() + b"\n")
+        lines.write(self._file, content)
 
 
 class Noted(NamedTuple):
@@ -77,8 +78,7 @@ def read(paths: Iterable[pathlib.Path]) -> Noted:
     begun: dict[str, dict[str, Any]] = {}
     ended: dict[str, dict[str, Any]] = {}
     for path in paths:
-        for line in path.read_bytes().splitlines():
-            content = json.loads(line)
+        for content in lines.read(path):
             if "begun" in content:
                 begun[content["begun"]] = content
             else:

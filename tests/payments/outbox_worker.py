@@ -8,7 +8,6 @@ SIGUSR1 a job writes where it stands to ``FILE.ID``.
 
 import asyncio
 import faulthandler
-import json
 import os
 import random
 import select
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from dynamorm import DB, AsyncDB, HighThroughput, Presets
 from dynamorm.payments import Outbox
+from tests.support import lines
 
 LIMIT = 40
 """Attempts of one job."""
@@ -27,9 +27,9 @@ FAILS = 0.02
 
 
 def say(path, **what):
-    """One line, which is there whole or not at all."""
+    """One line, by whom and when."""
     with Path(path).open("ab", buffering=0) as file:
-        file.write(json.dumps({**what, "by": os.getpid(), "at": time.time()}).encode() + b"\n")
+        lines.write(file.fileno(), {**what, "by": os.getpid(), "at": time.time()})
 
 
 def config(endpoint, prefix):

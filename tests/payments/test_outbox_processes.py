@@ -1,7 +1,6 @@
 """Processes that deliver once and end, as jobs of a timer, some of them killed: every event comes, in the order of its key, and soon."""
 
 import itertools
-import json
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ from dynamorm import DB
 from dynamorm.payments import Outbox, ensure_tables
 from dynamorm.payments.outbox import OutboxEvent, OutboxQueue
 from dynamorm.payments.outbox.clock import MARGIN
+from tests.support import lines
 
 from . import outbox_worker as worker
 
@@ -94,13 +94,13 @@ def until_delivered(jobs, db, *, kills, seconds):
         while len(jobs.running) < AT_ONCE:
             jobs.begin()
         sleep(0.05)
-        delivering = {line["by"] for line in lines(jobs.path)[-AT_ONCE:] if line["is_begin"]}
+        delivering = {line["by"] for line in lines.read(jobs.path)[-AT_ONCE:] if line["is_begin"]}
         victims = [one for one in jobs.running if one in delivering]
         if victims and len(cut_off) < kills and dice.random() < 0.5:
             victim = dice.choice(victims)
             if jobs.kill(victim):
                 killed[victim] = time()
-                if [line for line in lines(jobs.path) if line["by"] == victim][-1]["is_begin"]:
+                if [line for line in lines.read(jobs.path) if line["by"] == victim][-1]["is_begin"]:
                     cut_off.append(victim)
 
 
@@ -116,7 +116,7 @@ def where_it_stands(jobs, db):
                 f"{queue.pk}: {len(queue.pending)} pending, {queue.delivered} delivered, waiting: {queue.waiting}, {due}, {leased};"
                 f" next is {event and f'{event.id}, seq {event.seq}, {event.attempts} failed attempts, dead: {event.dead}'}"
             )
-    said += [f"{line['at'] - now:.2f} s: {line}" for line in lines(jobs.path)[-12:]]
+    said += [f"{line['at'] - now:.2f} s: {line}" for line in lines.read(jobs.path)[-12:]]
     for process in jobs.running:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGUSR1)
@@ -126,10 +126,6 @@ def where_it_stands(jobs, db):
             f"process {process} runs for {monotonic() - jobs.began[process]:.1f} s\n{stack.exists() and stack.read_text()}"
         )
     return "\n".join(said)
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
 def killed_jobs(face_kind, engine, folder, figure, *, keys, each, kills, seconds):
@@ -146,7 +142,7 @@ def killed_jobs(face_kind, engine, folder, figure, *, keys, each, kills, seconds
             killed, cut_off = until_delivered(jobs, db, kills=kills, seconds=seconds)
         finally:
             jobs.close()
-    waits = waits_for_others(lines(path), jobs, killed, cut_off, keys=keys, each=each)
+    waits = waits_for_others(lines.read(path), jobs, killed, cut_off, keys=keys, each=each)
     longest = max((later["at"] - former["at"] for former, later in waits), default=0)
     figure(
         f"outbox {face_kind}: {keys * each} events of {keys} keys by {len(jobs.began)} processes that deliver once, {len(killed)} killed -9,"
@@ -174,7 +170,7 @@ def waits_for_others(said, jobs, killed, cut_off, *, keys, each):
                 waits.append((former, later))
             elif former["is_begin"]:
                 assert (later["is_begin"], later["id"]) == (False, former["id"])
-    last = {line["by"]: line for line in lines(Path(f"{jobs.path}.leases"))}
+    last = {line["by"]: line for line in lines.read(Path(f"{jobs.path}.leases"))}
     held = [(last[one]["key"], at) for one, at in killed.items() if one in last and last[one]["asks"]]
     for former, later in waits:
         assert later["at"] - former["at"] > FREE_AFTER - 2.5

@@ -5,7 +5,6 @@ file, and each step writes one into the file of the other side.
 """
 
 import asyncio
-import json
 import os
 import random
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from dynamorm import DB, AsyncDB, Attr, HighThroughput, Model, Presets, partition_key
 from dynamorm.errors import DynamORMError
+from tests.support import lines
 
 
 class Effect(Model, table="effects"):
@@ -25,9 +25,8 @@ AT_ONCE = 8
 
 
 def say(path, **what):
-    """One line, which is there whole or not at all."""
     with Path(path).open("ab", buffering=0) as file:
-        file.write(json.dumps(what).encode() + b"\n")
+        lines.write(file.fileno(), what)
 
 
 def config(endpoint, prefix):
@@ -50,7 +49,7 @@ def answer(key, given, process):
 
 def is_new(path):
     """What this process has no line of yet: it is begun again after it was killed."""
-    return {json.loads(line)["key"] for line in Path(path).read_bytes().splitlines()} if Path(path).exists() else set()
+    return {line["key"] for line in lines.read(Path(path))}
 
 
 class Work:

@@ -11,11 +11,11 @@ import pytest
 
 from dynamorm import DB
 from dynamorm.payments import ensure_tables
+from tests.support import lines
 from tests.support.faces import FACES
 
 from . import idempotency_crash as crash
 from . import idempotency_worker as worker
-from .test_idempotency_processes import lines
 
 pytestmark = pytest.mark.engine
 
@@ -54,7 +54,7 @@ def test_a_process_that_dies_at_any_point_leaves_one_effect(face_kind, engine, o
                 took.append(monotonic() - died)
             assert db.get(worker.Effect, key, consistent=True).count == 1
 
-    charges = lines(tmp_path / "charges.jsonl")
+    charges = lines.read(tmp_path / "charges.jsonl")
     assert {line["key"] for line in charges} == {f"{moment}-{number}" for moment, number in POINTS}
     for moment, number in POINTS:
         given = [line["given"] for line in charges if line["key"] == f"{moment}-{number}"]

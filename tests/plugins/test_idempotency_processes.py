@@ -1,6 +1,5 @@
 """I01: several processes want the same keys, are killed at any moment, and 15 % of all answers are lost: one effect for each key."""
 
-import json
 import os
 import random
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from dynamorm import DB
 from dynamorm.payments import ensure_tables
 from dynamorm.testing.proxy import QUICK_FAULTS, LossyProxy
+from tests.support import lines
 
 from . import idempotency_worker as worker
 
@@ -64,10 +64,6 @@ class Crowd:
                 del self.running[name]
 
 
-def lines(path):
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
 def crowded(face_kind, engine, folder, figure, *, count, kills, seconds):
     prefix = f"crowd-{face_kind}-{count}-"
     with LossyProxy(engine.endpoint, seed=5, loss=0.0, faults=QUICK_FAULTS) as proxy:
@@ -86,9 +82,9 @@ def crowded(face_kind, engine, folder, figure, *, count, kills, seconds):
     assert Counter(found.values()) == {1: count}
     answers, keys = defaultdict(set), defaultdict(set)
     for name in (f"process-{number}" for number in range(PROCESSES)):
-        for line in lines(folder / f"{name}.jsonl"):
+        for line in lines.read(folder / f"{name}.jsonl"):
             answers[line["key"]].add(line["response"])
-    for line in lines(folder / "charges.jsonl"):
+    for line in lines.read(folder / "charges.jsonl"):
         keys[line["key"]].add(line["given"])
     assert len(answers) == len(keys) == count
     assert {len(one) for one in answers.values()} == {1}

@@ -7,6 +7,7 @@ import pytest
 
 from examples.payments.load import __main__ as load
 from examples.payments.load.proof import Line
+from examples.payments.load.servers import Servers
 
 ALL = 15
 """Lines of the proof."""
@@ -22,6 +23,7 @@ def run(capsys, *options):
     return dict(lines), int(re.findall(r"(\d+) servers killed", out)[-1])
 
 
+@pytest.mark.timeout(400)  # of which the run itself may wait 240 s, and tells then what is left
 def test_a_short_run_is_right(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ministack", None)  # `make payments` installs none
     found, killed = run(capsys, "--seconds", "1.5", "--kill-every", "0.5", "--customers", "4")
@@ -29,6 +31,18 @@ def test_a_short_run_is_right(capsys, monkeypatch):
     assert int(found["keys"]) > 0
     assert found["charges by key"] == f"{found['keys']}, 0 wrong"
     assert re.fullmatch(r"(0(\.00)? (EUR|JPY|USD)(, )?){1,3}", found["trial balance"])
+
+
+def test_a_server_that_ends_by_itself_is_begun_again(tmp_path):
+    with Servers(1, endpoint="http://127.0.0.1:1", folder=str(tmp_path), url="http://127.0.0.1:1", seed=1) as servers:
+        (first,) = servers._running.values()
+        servers.begin_ended()
+        assert servers.fell == 0
+        first.kill()
+        first.wait()
+        servers.begin_ended()
+        assert servers.fell == 1
+        assert [one is not first and one.poll() is None for one in servers._running.values()] == [True]
 
 
 @pytest.mark.soak

@@ -56,7 +56,8 @@ async def _run(options: argparse.Namespace, folder: str, endpoint: str, proxy: L
                 await servers.up()
                 storm.ports = servers.ports
                 watch = asyncio.create_task(_progress(begun, storm, servers, merchant, proxy))
-                killer = asyncio.create_task(_kill(servers, options.kill_every))
+                again = asyncio.create_task(servers.watch())
+                killer = asyncio.create_task(_kill(servers, storm, options.kill_every))
                 try:
                     await storm.run(options.customers, options.seconds)
                 finally:
@@ -64,13 +65,17 @@ async def _run(options: argparse.Namespace, folder: str, endpoint: str, proxy: L
                     proxy.set_loss(0)
                 await settled(service, merchant)
                 watch.cancel()
+                again.cancel()
             _say(begun, storm, servers, merchant, proxy, end="\n")
             return await proof(service, storm, merchant)
 
 
-async def _kill(servers: Servers, every: float) -> None:
+async def _kill(servers: Servers, storm: Storm, every: float) -> None:
+    """Kill one now and then, as long as customers come: what they have begun then must come to its end on the slowest machine, too."""
     while every:
         await asyncio.sleep(every)
+        if storm.is_over:
+            return
         servers.kill_one()
 
 
@@ -85,7 +90,7 @@ def _say(begun: float, storm: Storm, servers: Servers, merchant: Merchant, proxy
     counts = storm.counts
     print(
         f"{time.monotonic() - begun:5.0f} s: {counts['charges']} charges, {counts['refunds']} given back,"
-        f" {counts['no answer']} answers lost, {counts['to be sent again']} sent again, {servers.killed} servers killed,"
+        f" {counts['no answer']} answers lost, {counts['to be sent again']} sent again, {servers.killed} servers killed, {servers.fell} begun again,"
         f" {proxy.faulted} requests to the database spoiled, {len(merchant.ids)} webhooks ",
         end=end,
         flush=True,

@@ -39,6 +39,8 @@ class Servers:
     def __init__(self, count: int, *, endpoint: str, folder: str, url: str, seed: int) -> None:
         self.ports: list[int] = [free_port() for _ in range(count)]
         self.killed = 0
+        self.fell = 0
+        """How often one had ended by itself, and was begun again: it cannot begin where each of its attempts to look at a table was spoiled."""
         self._options = ["--endpoint", endpoint, "--data", folder, "--url", url, "--lease", str(LEASE)]
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._random = random.Random(seed)
@@ -58,8 +60,22 @@ class Servers:
     async def up(self) -> None:
         """Wait until all of them listen. Raises: TimeoutError."""
         async with asyncio.timeout(120):
-            while not self._all_listen():  # noqa: ASYNC110 - nobody tells
+            while not self._all_listen():
+                self.begin_ended()
                 await asyncio.sleep(0.05)
+
+    async def watch(self) -> None:
+        """Begin those that end by themselves again, for ever: as what runs services does."""
+        while True:
+            await asyncio.sleep(0.1)
+            self.begin_ended()
+
+    def begin_ended(self) -> None:
+        """Begin each that has ended by itself again."""
+        for port, process in list(self._running.items()):
+            if process.poll() is not None:
+                self.fell += 1
+                self._begin(port)
 
     def kill_one(self) -> None:
         """Kill one, whatever it is doing, and begin it again at once; not while one is beginning, so that somebody serves."""
