@@ -21,8 +21,8 @@ BENCH_ARGS  ?=
 RELEASE_ARGS ?=
 FUZZ_ARGS   ?=
 # More test processes than cores: many tests wait for a server, a time limit or a child. Each of them collects all tests,
-# which takes it half a minute, so there are not too many either.
-PARALLEL ?= -n 4
+# which takes it half a minute, so there are not too many either. None is given many tests at once: it would have the slow ones alone.
+PARALLEL ?= -n 4 --maxschedchunk 64
 
 # The other versions of CPython that `make test-matrix` tries; each one only where the machine has it.
 MATRIX ?= 3.12 3.13
