@@ -47,6 +47,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from dynamorm.models.ids import id_time, ksuid, ulid, uuid7
     from dynamorm.models.schema.schema import schema_of
     from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
     from dynamorm.ops.queries.pages import Page
@@ -143,14 +144,18 @@ __all__ = [
     "deadline",
     "env_or_default",
     "gsi",
+    "id_time",
     "is_enterprise",
+    "ksuid",
     "lsi",
     "partition_key",
     "schema_of",
     "sort_key",
     "tenant_scope",
     "ttl",
+    "ulid",
     "updated_at",
+    "uuid7",
     "version",
 ]
 
@@ -190,9 +195,13 @@ _LAZY = {
     "Undecryptable": "plugins",
     "actor": "wire.acting",
     "deadline": "wire.deadlines",
+    "id_time": "models.ids",
     "is_enterprise": "config.licence.gate",
+    "ksuid": "models.ids",
     "schema_of": "models.schema.schema",
     "tenant_scope": "plugins.tenancy",
+    "ulid": "models.ids",
+    "uuid7": "models.ids",
 }
 
 

@@ -17,9 +17,13 @@ from dynamorm import (
     Model,
     attr,
     composite,
+    id_time,
+    ksuid,
     partition_key,
     sort_key,
     ttl,
+    ulid,
+    uuid7,
     version,
 )
 from dynamorm.adapters.fastapi import install, lifespan
@@ -39,6 +43,9 @@ class Wrong(Model):
     n: Attr[int] = attr(default="x")  # E default of the wrong type
     m: Attr[int] = attr(default_factory=list)  # E factory of the wrong type
     o: Attr[int] = 5  # E bare default is not an Attr
+    made: Attr[int] = attr(default_factory=ulid)  # E a ULID is a text
+    mark: Attr[str] = attr(default_factory=uuid7)  # E it is a UUID
+    trace: Attr[bytes] = attr(default_factory=ksuid)  # E a KSUID is a text
 
 
 class Entry(Model, table="ledger"):
@@ -50,6 +57,7 @@ Entry(tenant_id="t", pk="t")  # E a composite is no argument
 Entry(pk="t")  # E a composite is no argument
 Entry(tenant_id="t").pk.add(1)  # E instance is a str
 partition_key(composite(5))  # E names are text
+id_time(5)  # E an identifier is a text or a UUID
 partition_key(also_read=("Id",))  # E a key has one name
 sort_key(default="x", uniqe=True)  # E no such limit
 attr(max_length="5")  # E type of a limit

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Generic, TypeVar, assert_type
+from uuid import UUID
 
 from fastapi import FastAPI
 
@@ -45,11 +46,15 @@ from dynamorm import (
     created_at,
     deadline,
     gsi,
+    id_time,
+    ksuid,
     lsi,
     partition_key,
     sort_key,
     ttl,
+    ulid,
     updated_at,
+    uuid7,
     version,
 )
 from dynamorm.adapters.fastapi import Database, install, lifespan
@@ -551,3 +556,13 @@ async def in_fastapi(db: Database) -> None:
     FastAPI(lifespan=lifespan(lambda: AsyncDB(Presets.production())))
     install(app)
     assert_type(await db.require(Payment, "p1"), Payment)
+
+
+class Made(Model, table="made"):
+    id: Attr[str] = partition_key(default_factory=ulid)
+    trace: Attr[str] = attr(default_factory=ksuid)
+    mark: Attr[UUID] = attr(default_factory=uuid7)
+
+
+assert_type(id_time(Made().mark), datetime)
+assert_type(id_time(Made().id), datetime)
