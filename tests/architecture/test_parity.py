@@ -88,6 +88,7 @@ def test_both_faces_are_compared():
     assert {pair.id for pair in PAIRS} == {
         "DB",
         "Lease",
+        "Loading",
         "Many",
         "Query",
         "Shipped",

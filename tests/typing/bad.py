@@ -129,7 +129,15 @@ def f(db: DB, when: datetime) -> None:
     db.model(Payment).where(Payment.amount == "5")  # E operand type of ==
     db.put(p, condition=True)  # E bool, not Condition
     z: Payment | None = db.model(Payment).all()  # E a list
+    db.refresh(p).nope  # E unknown attribute
+    db.patch(Payment, "x", 5)  # E no mapping
+    db.patch(p, [("amount", 5)])  # E no mapping
+    db.save_all(p)  # E a list of objects
+    db.save_all([p]).writen  # E no such field
+    db.populate([p], "note", Payment)  # E a field, not its name
+    db.populate([p], Payment.note, Payment).get(p).amount  # E may be None
     with db.transaction() as tx:
+        tx.patch(Payment, "x", 5)  # E no mapping
         tx.create()  # E no object
         tx.update(p, Payment.amount > 5)  # E Condition, not Update
         tx.put(p, condition=True)  # E bool, not Condition

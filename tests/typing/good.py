@@ -312,6 +312,28 @@ def blocking(db: DB) -> None:
             error.item.amount
 
 
+def loaded(db: DB, p: Payment, changes: dict[str, object]) -> None:
+    assert_type(db.refresh(p), Payment)
+    assert_type(db.patch(Payment, "p1", datetime.now(UTC), {"note": None}), Payment)
+    assert_type(db.patch(Payment, "p1", changes, condition=Payment.amount > 5), Payment)
+    assert_type(db.patch(Payment, changes, id="p1"), Payment)
+    assert_type(db.patch(p, changes), Payment)
+    assert_type(db.save_all([p]).ok, bool)
+    payments = db.populate([p], Payment.note, Payment)
+    assert_type(payments[p], Payment)
+    assert_type(payments.get(p), "Payment | None")
+    with db.transaction() as tx:
+        tx.patch(p, changes, label="note")
+        tx.patch(Payment, "p1", {"note": None})
+
+
+async def loaded_there(db: AsyncDB, p: Payment) -> None:
+    assert_type(await db.refresh(p), Payment)
+    assert_type(await db.patch(p, {"note": None}), Payment)
+    assert_type((await db.save_all([p])).count, int)
+    assert_type((await db.populate([p], Payment.note, Payment)).get(p), "Payment | None")
+
+
 def kept_and_collected(db: DB, p: Payment) -> None:
     seconds: dict[type, float] = {Payment: 300.0, Address: 3600.0}
     config = CacheConfig(

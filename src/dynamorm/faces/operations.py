@@ -133,6 +133,62 @@ class Operations:
         """
         self._draft.update(subject, args, parts, condition, upsert, allow, label)
 
+    @overload
+    def patch(
+        self,
+        model: type[Any],
+        key: Hashable,
+        changes: Mapping[str, Any],
+        /,
+        *,
+        condition: Condition | None = ...,
+        allow: Collection[str] = ...,
+        label: str | None = ...,
+    ) -> None: ...
+    @overload
+    def patch(
+        self,
+        model: type[Any],
+        partition: Hashable,
+        sort: Hashable,
+        changes: Mapping[str, Any],
+        /,
+        *,
+        condition: Condition | None = ...,
+        allow: Collection[str] = ...,
+        label: str | None = ...,
+    ) -> None: ...
+    @overload
+    def patch(
+        self,
+        subject: object,
+        changes: Mapping[str, Any],
+        /,
+        *,
+        condition: Condition | None = ...,
+        allow: Collection[str] = ...,
+        label: str | None = ...,
+        **parts: Any,
+    ) -> None: ...
+    def patch(
+        self,
+        subject: Any,
+        /,
+        *args: Any,
+        condition: Condition | None = None,
+        allow: Collection[str] = (),
+        label: str | None = None,
+        **parts: Any,
+    ) -> None:
+        """`update`, whose changes are a mapping of field names to values, as in `DB.patch`.
+
+        Raises: ValidationError for what is no mapping, holds nothing, or names what is no field; and as `update`.
+
+        Example: ``tx.patch(Account, "a1", {"note": "checked"})``
+        """
+        args = self._session.verbs.patching.as_update(self._session, subject, args)
+        self._draft.update(subject, args, parts, condition, False, allow, label)
+
     def delete(
         self,
         subject: object,

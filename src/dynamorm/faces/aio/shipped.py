@@ -14,7 +14,7 @@ from dynamorm.models.schema.schema import schema_of
 
 from ...errors import ConfigError
 from .. import drivers
-from .bulk import AsyncMany
+from .loading import AsyncLoading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .db import AsyncDB
 
 
-class AsyncShipped(AsyncMany):
+class AsyncShipped(AsyncLoading):
     """What `AsyncDB` does by the plugins that come with the library."""
 
     @property

@@ -13,7 +13,7 @@ from dynamorm.models.schema.schema import schema_of
 
 from ...errors import ConfigError
 from .. import drivers
-from .bulk import Many
+from .loading import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .db import DB
 
 
-class Shipped(Many):
+class Shipped(Loading):
     """What `DB` does by the plugins that come with the library."""
 
     @property
