@@ -229,9 +229,14 @@ def test_patch_in_a_transaction(db, key):
         tx.patch(Line, key, 1, {"text": "both"})
     assert (order.note, order.version) == ("both", 1)
     assert db.get(Line, key, 1).text == "both"
-    with pytest.raises(TransactionCancelled), db.transaction() as tx:
-        tx.patch(Line, key, 1, {"text": "none"})
-        tx.patch(Line, key, 9, {"text": "none"}, label="missing")
+
+    def two():
+        with db.transaction() as tx:
+            tx.patch(Line, key, 1, {"text": "none"})
+            tx.patch(Line, key, 9, {"text": "none"}, label="missing")
+
+    with pytest.raises(TransactionCancelled):
+        two()
     assert db.get(Line, key, 1).text == "both"
 
 

@@ -87,7 +87,11 @@ def test_what_is_never_answered_is_unknown_and_what_was_refused_has_failed(
     assert unknown.error.outcome is Outcome.UNKNOWN
     assert failed.item is payments[2]
     assert isinstance(failed.error, VersionConflict)
-    assert [payment.version for payment in payments] == [1, 0, 0]  # only what is known to be saved was brought up to date
+    assert [payment.version for payment in payments] == [
+        1,
+        0,
+        0,
+    ]  # only what is known to be saved was brought up to date
 
 
 def test_a_patch_whose_reply_is_lost_is_applied_once(scripted: Callable[..., Scripted], service: Service) -> None:
