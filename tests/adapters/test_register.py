@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+import attrs
 import msgspec
 import pydantic
 import pytest
@@ -100,6 +101,21 @@ class SlotsOrder:
     changed: datetime | None = None
 
 
+@attrs.define
+class AttrsOrder:
+    shop: str
+    number: int
+    total: Annotated[Decimal, msgspec.Meta(ge=0)] = Decimal(0)
+    status: Status = Status.NEW
+    tags: set[str] = attrs.Factory(set)
+    lines: list[Line] = attrs.Factory(list)
+    note: str | None = None
+    expires: datetime | None = None
+    version: int = attrs.field(default=0, init=False)
+    made: datetime | None = attrs.field(default=None, init=False)
+    changed: datetime | None = attrs.field(default=None, init=False)
+
+
 class StructOrder(msgspec.Struct, weakref=True, kw_only=True):
     shop: str
     number: int
@@ -118,7 +134,7 @@ class DictStructOrder(StructOrder, dict=True):
     pass
 
 
-ORDERS = (PydanticOrder, DataclassOrder, SlotsOrder, StructOrder, DictStructOrder)
+ORDERS = (PydanticOrder, DataclassOrder, SlotsOrder, AttrsOrder, StructOrder, DictStructOrder)
 for order in ORDERS:
     register(order, table=f"orders-{order.__name__}", **SETTINGS)
 
@@ -260,6 +276,8 @@ class TestState:
         assert repr(loaded) == repr(fresh)
         if dataclasses.is_dataclass(Order):
             assert dataclasses.asdict(loaded) == dataclasses.asdict(fresh)
+        elif attrs.has(Order):
+            assert attrs.asdict(loaded) == attrs.asdict(fresh)
         elif Order is PydanticOrder:
             assert loaded.model_dump() == fresh.model_dump()
             assert loaded.model_dump_json() == fresh.model_dump_json()
@@ -341,7 +359,7 @@ class TestRefused:
         class Plain:
             id: str
 
-        with pytest.raises(ModelError, match="no pydantic model, dataclass or msgspec Struct"):
+        with pytest.raises(ModelError, match="no pydantic model, dataclass or msgspec Struct, nor an attrs class"):
             register(Plain, table="plain", partition="id")
 
     def test_an_instance(self):

@@ -290,11 +290,13 @@ def test_a_model_without_composites_has_the_code_it_always_had():
     assert codec.record.computed == []
 
 
-def test_a_registered_class_takes_no_composite():
+def test_a_registered_class_has_no_field_that_is_a_composite():
     @dataclass
     class Order:
         pk: str
         a: str
 
-    with pytest.raises(ModelError, match=r"Order\.pk: a composite key needs a class that is a dynamorm\.Model"):
+    with pytest.raises(
+        ModelError, match=r"Order\.pk: a composite is made of fields and is none itself: leave the field out"
+    ):
         register(Order, table="some-table", partition="pk", options={"pk": [composite("a")]})

@@ -26,6 +26,7 @@ from dynamorm import (
     uuid7,
     version,
 )
+from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import install, lifespan
 from dynamorm.payments import Ledger, Money, Outbox, refund, transition
 
@@ -65,6 +66,7 @@ attr(default=None, max_lenght=5)  # E no such limit
 attr(default_factory=list, validators=len)  # E a tuple of functions
 ttl(name=5)  # E type of a limit
 ttl(composite("a"), init=False)  # E what is computed is no time to live
+register(table="made", partition="pk", composites={"pk": "id"})  # E a key is made by composite(...)
 Payment()  # E missing
 Payment(id="x")  # E missing amount
 Payment("x", 5)  # E positional

@@ -57,6 +57,7 @@ from dynamorm import (
     uuid7,
     version,
 )
+from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import Database, install, lifespan
 from dynamorm.engine import Engine
 from dynamorm.payments import (
@@ -169,6 +170,15 @@ class Reversal(Model, table="reversals"):
 class Bill(Model, table="bills"):
     tenant_id: Attr[str] = partition_key(Tenant())
     number: Attr[str] = sort_key()
+
+
+@register(table="made", partition="pk", composites={"pk": composite("id")})
+@dataclass
+class Registered:
+    id: str
+
+
+assert_type(Registered("a"), Registered)
 
 
 def of_a_tenant(db: DB, tenant: str) -> None:

@@ -1,4 +1,4 @@
-"""What fields a pydantic model, dataclass or msgspec Struct has, and how its objects are made from stored values."""
+"""What fields a pydantic model, dataclass, attrs class or msgspec Struct has, and how its objects are made from stored values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynamorm.codec.types.foreign import names_in
+from dynamorm.codec.types.foreign import is_attrs, is_frozen_attrs, names_in, no_default
 from dynamorm.errors import ModelError
 from dynamorm.models.schema.defaults import factory_of
 from dynamorm.models.schema.schema import MISSING
@@ -49,10 +49,13 @@ def read_class(cls: Any, local: dict[str, Any]) -> Foreign:
         return _pydantic(cls)
     if dataclasses.is_dataclass(cls):
         return _dataclass(cls, local)
+    if is_attrs(cls):
+        return _attrs(cls, local)
     if issubclass(cls, msgspec.Struct):
         return _struct(cls)
     raise ModelError(
-        f"{cls.__name__} is no pydantic model, dataclass or msgspec Struct: make it one, or a dynamorm.Model"
+        f"{cls.__name__} is no pydantic model, dataclass or msgspec Struct, nor an attrs class: make it one, or a"
+        " dynamorm.Model"
     )
 
 
@@ -123,6 +126,41 @@ def _dataclass(cls: Any, local: dict[str, Any]) -> Foreign:
 
     def construct(cls: Any, values: dict[str, Any]) -> Any:
         obj = cls(**{name: value for name, value in values.items() if name not in own})
+        for name in own:
+            setattr(obj, name, values[name])
+        return obj
+
+    return Foreign(members, construct)
+
+
+def _attrs(cls: Any, local: dict[str, Any]) -> Foreign:
+    if is_frozen_attrs(cls):
+        _refuse_frozen(cls, "frozen=True")
+    members: list[Member] = []
+    arguments: dict[str, str] = {}  # attrs takes "_note" as "note"
+    own: list[str] = []
+    for field in cls.__attrs_attrs__:
+        name = field.name
+        factory = getattr(field.default, "factory", None)
+        if factory is not None and field.default.takes_self:
+            raise ModelError(
+                f"{cls.__name__}.{name}: a factory that takes the object cannot be used: make it a plain one"
+            )
+        default = MISSING if factory is not None or no_default(field) else field.default
+        if not field.init and factory is None and default is MISSING:
+            raise ModelError(
+                f"{cls.__name__}.{name} is no argument of the constructor and has no default, so no object can be made of a"
+                " stored item: give it a default"
+            )
+        annotation, limits = _unwrapped(_resolved(cls, name, Any if field.type is None else field.type, local))
+        members.append(_member(cls, name, annotation, default, factory, limits, shared=True))
+        if field.init:
+            arguments[name] = field.alias
+        else:
+            own.append(name)
+
+    def construct(cls: Any, values: dict[str, Any]) -> Any:
+        obj = cls(**{argument: values[name] for name, argument in arguments.items()})
         for name in own:
             setattr(obj, name, values[name])
         return obj

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from dynamorm.adapters.computed import composites_in, computed_field, show_composites
 from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
 from dynamorm.codec.state import ACCESS
@@ -50,6 +51,7 @@ def register(
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
     also_read: Mapping[str, Iterable[str]] | None = ...,
+    composites: Mapping[str, Composite] | None = ...,
 ) -> C: ...
 @overload
 def register(
@@ -76,9 +78,10 @@ def register(
     omit_empty: Iterable[str] = ...,
     allow_float: Iterable[str] = ...,
     also_read: Mapping[str, Iterable[str]] | None = ...,
+    composites: Mapping[str, Composite] | None = ...,
 ) -> Callable[[C], C]: ...
 def register(cls: Any = None, /, **settings: Any) -> Any:
-    """Make a pydantic v2 model, dataclass or msgspec Struct usable as a model, and return it. Also a decorator.
+    """Make a pydantic v2 model, dataclass, attrs class or msgspec Struct usable as a model, and return it. Also a decorator.
 
     Args:
         table: the physical name, without the session's prefix; None for a class that is only nested in others.
@@ -94,9 +97,11 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
         options: option objects by field name, e.g. ``{"profile": [Json()]}``.
         secret, immutable, write_once, protected, omit_empty, allow_float: fields that have that property of `attr`.
         also_read: other stored names to read, by field name, e.g. ``{"name": ["Name"]}``.
+        composites: keys that are made of fields, e.g. ``{"pk": composite("tenant_id", "number")}``, for ``partition``, ``sort`` and
+            ``indexes`` to name. The class has no such field; its objects have a property of that name.
 
     Bounds in annotations (``ge``, ``max_length``, ...) are checked again before each write. Objects are made from
-    stored items without pydantic's validation; a dataclass's or Struct's constructor is called.
+    stored items without pydantic's validation; the constructor of a dataclass, attrs class or Struct is called.
 
     Raises: ModelError for a setting that cannot work, and a class whose objects cannot keep the loaded state.
 
@@ -133,6 +138,7 @@ _SETTINGS = {
     "settings",
     "options",
     "also_read",
+    "composites",
 }
 
 
@@ -147,6 +153,7 @@ def _register(cls: Any, settings: dict[str, Any], local: dict[str, Any]) -> Any:
     stored_names = {field.stored for field in schema.fields.values()} | LIBRARY_NAMES | {schema.discriminator or ""}
     ACCESS[cls] = access_for(cls, foreign.construct, frozenset(stored_names) if foreign.extras else None)
     SCHEMAS[cls] = schema
+    show_composites(cls, schema)
     return cls
 
 
@@ -155,12 +162,18 @@ def _schema(
 ) -> Schema:
     roles = _roles(settings, parent)
     names = {member.name for member in foreign.members}
-    _check_names(cls, settings, names, roles)
+    composites = composites_in(cls, settings.get("composites") or {}, parent, names)
+    _check_names(cls, settings, names, composites, roles)
     naming = naming_of(cls.__name__, settings.get("naming"))
     fields = {}
     for member in foreign.members:
         inherited = None if parent is None else parent.fields.get(member.name)
         fields[member.name] = _field(member, inherited, roles.get(member.name, ""), naming, settings)
+    for name, made in composites.items():
+        inherited = None if parent is None else parent.fields.get(name)
+        fields[name] = computed_field(
+            cls, name, made, roles.get(name, ""), _stored_name(name, inherited, naming, settings)
+        )
     deferred = any(isinstance(member.annotation, str) for member in foreign.members)
     schema = Schema(
         model=cls,
@@ -191,8 +204,10 @@ def _roles(settings: dict[str, Any], parent: Schema | None) -> dict[str, Role]:
     return roles
 
 
-def _check_names(cls: type, settings: dict[str, Any], names: set[str], roles: dict[str, Role]) -> None:
-    """Every name in the settings must be a field's."""
+def _check_names(
+    cls: type, settings: dict[str, Any], own: set[str], composites: dict[str, Composite], roles: dict[str, Role]
+) -> None:
+    """Every name in the settings must be a field's; what is made of fields has a role and a stored name, and no more."""
     named: list[tuple[str, str]] = [(role, name) for name, role in roles.items()]
     for setting in ("names", "options", "also_read", *_FLAGS):
         given = settings.get(setting) or ()
@@ -203,23 +218,33 @@ def _check_names(cls: type, settings: dict[str, Any], names: set[str], roles: di
         if isinstance(several, str) or not isinstance(several, Iterable):
             raise ModelError(f"{cls.__name__}: options takes several for each field: write options={{{name!r}: [...]}}")
     for setting, name in named:
+        names = own | composites.keys() if setting in _ROLES or setting == "names" else own
         if name not in names:
             raise ModelError(f"{cls.__name__}: {setting} names {name!r}, which is no field{did_you_mean(name, names)}")
+
+
+def _stored_name(name: str, inherited: Field | None, naming: Callable[[str], str], settings: dict[str, Any]) -> str:
+    """The name under which a field is stored."""
+    names = settings.get("names") or {}
+    if name in names:
+        stored: str = names[name]
+        return stored
+    return naming(name) if inherited is None or "naming" in settings else inherited.stored
 
 
 def _field(
     member: Member, inherited: Field | None, role: Role, naming: Callable[[str], str], settings: dict[str, Any]
 ) -> Field:
-    names = settings.get("names") or {}
-    stored = names.get(member.name)
-    if stored is None:
-        stored = naming(member.name) if inherited is None or "naming" in settings else inherited.stored
+    stored = _stored_name(member.name, inherited, naming, settings)
     default, factory = member.default, member.default_factory
     if default is MISSING and factory is None and role in _LIBRARY_DEFAULTS:
         default = _LIBRARY_DEFAULTS[role]
     options = tuple((settings.get("options") or {}).get(member.name, inherited.options if inherited else ()))
     if any(isinstance(option, Composite) for option in options):
-        raise ModelError(f"{member.owner}.{member.name}: a composite key needs a class that is a dynamorm.Model")
+        raise ModelError(
+            f"{member.owner}.{member.name}: a composite is made of fields and is none itself: leave the field out, and say"
+            f" composites={{{member.name!r}: composite(...)}}"
+        )
     flags: dict[str, Any] = {
         flag: member.name in settings.get(flag, ()) or getattr(inherited, flag, False) for flag in _FLAGS
     }

@@ -173,7 +173,7 @@ def _finish(
         *((given,) if isinstance(given, str) else given),
         *map(slot_of, kept),
     )
-    namespace.update({key: property(_Computed(key)) for key in own if key in computed})
+    namespace.update({key: property(ComputedText(key)) for key in own if key in computed})
     namespace.update({key: CachedInSlot(key, cached.func) for key, cached in kept.items()})
     for key, value in methods(schema, after=has_post_init(bases, namespace)).items():
         namespace.setdefault(key, value)
@@ -226,7 +226,7 @@ def _typevars(parent: Schema, namespace: dict[str, Any]) -> dict[Any, Any]:
     return bound
 
 
-class _Computed:
+class ComputedText:
     """Reads a composite of an object: computed from its fields, as their stored text."""
 
     __slots__ = ("name",)

@@ -1,4 +1,4 @@
-"""Classes that are no models: what fields a dataclass, TypedDict, NamedTuple, Struct or pydantic model has."""
+"""Classes that are no models: what fields a dataclass, attrs class, TypedDict, NamedTuple, Struct or pydantic model has."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class Members(typing.NamedTuple):
 
 
 def members_of(cls: Any, context: Context) -> Members | None:
-    """The fields of a dataclass, TypedDict, NamedTuple, Struct or pydantic model; None for any other class."""
+    """The fields of a dataclass, attrs class, TypedDict, NamedTuple, Struct or pydantic model; None for any other class."""
     if typing.is_typeddict(cls) or type(cls).__name__ == "_TypedDictMeta":
         return _typed_dict(cls, context)
     if dataclasses.is_dataclass(cls):
         return _dataclass(cls)
+    if is_attrs(cls):
+        return _attrs(cls)
     if issubclass(cls, Struct):
         return _struct(cls)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
@@ -124,6 +126,44 @@ def _dataclass(cls: Any) -> Members:
         also = other_names(field.metadata.get("also_read", ()))
         fields.append(_own(field.name, field.name, field.type, cls, has_default=has, default=default, also=also))
     return Members(records.CALL, fields, lambda values: cls(**values))
+
+
+def is_attrs(cls: Any) -> bool:
+    """Whether a class is made by attrs: ``@attrs.define`` and its elders. It is asked without loading attrs.
+
+    Example: ``is_attrs(Order)``
+    """
+    return isinstance(getattr(cls, "__attrs_attrs__", None), tuple)
+
+
+def is_frozen_attrs(cls: Any) -> bool:
+    """Whether the objects of an attrs class cannot be changed.
+
+    Example: ``is_frozen_attrs(Point)``
+    """
+    return getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"
+
+
+def no_default(field: Any) -> bool:
+    """Whether a field of an attrs class has no default: attrs marks it by the one member of an enumeration.
+
+    Example: ``no_default(attrs.fields(Order).id)``
+    """
+    return type(field.default).__name__ == "_Nothing"
+
+
+def _attrs(cls: Any) -> Members:
+    fields = []
+    arguments: dict[str, str] = {}
+    for field in cls.__attrs_attrs__:
+        if not field.init:
+            continue
+        has, factory = not no_default(field), getattr(field.default, "factory", None)
+        default = U if factory is not None or not has else field.default
+        also = other_names(field.metadata.get("also_read", ()))
+        fields.append(_own(field.name, field.name, field.type or Any, cls, has_default=has, default=default, also=also))
+        arguments[field.name] = field.alias  # attrs takes "_note" as "note"
+    return Members(records.CALL, fields, lambda values: cls(**values), frozenset(), arguments)
 
 
 def _struct(cls: Any) -> Members:

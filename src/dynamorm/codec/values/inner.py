@@ -120,4 +120,6 @@ def _is_value(record: Record) -> bool:
         return bool(getattr(cls, "__dataclass_params__").frozen)  # noqa: B009 - of every dataclass, and no checker knows it
     if issubclass(cls, Struct):
         return bool(cls.__struct_config__.frozen)
+    if hasattr(cls, "__attrs_attrs__"):
+        return getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"
     return bool(getattr(cls, "model_config", {}).get("frozen"))

@@ -74,7 +74,8 @@ def _is_known_to_change(value: object) -> bool:
         hash(value)
     except TypeError:
         return True
-    return isinstance(value, Struct) or hasattr(type(value), "__dataclass_fields__")
+    kind = type(value)
+    return isinstance(value, Struct) or hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
 
 
 def factory_of(where: str, value: object, *, shared: bool) -> Callable[[], Any] | None:
