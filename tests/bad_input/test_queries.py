@@ -75,7 +75,52 @@ def test_a_query_that_cannot_be_is_refused_by_every_end(db, refused, name, end):
     refused(ValidationError, getattr(build(db.model(Bill)), end), *words)
 
 
-@pytest.mark.parametrize("method", ["limit", "page_size", "segments"])
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda q: q.start_after(SECRET), ("owner", "number")),
+        (lambda q: q.start_after(SECRET, 1), ("start_after", "owner", "leave out")),
+        (lambda q: q.start_after("b", 9), ("start_after", "number", "leave out")),
+        (lambda q: q.start_after(number=1), ("owner",)),
+        (lambda q: q.start_after(Bill(owner="b", number=1), 5), ("one Bill",)),
+        (lambda q: q.start_after("b", SECRET), ("number",)),
+    ],
+)
+@pytest.mark.parametrize("end", ["all", "count", "page"])
+def test_a_start_that_is_none_of_the_query(db, refused, build, words, end):
+    query = db.model(Bill).where(Bill.owner == "b", Bill.number < 5)
+    refused(ValidationError, getattr(build(query), end), *words)
+
+
+def test_a_start_of_an_index_is_an_object_that_has_its_key(db, refused):
+    held = db.model(Bill).index("by-note").where(Bill.note == SECRET)
+    refused(ValidationError, held.start_after("b", 1).all, "by-note", "object", "cursor")
+    refused(ValidationError, held.start_after(Bill(owner="b", number=1)).all, "note")
+    refused(ValidationError, db.model(Bill).start_after, "start_after")
+    refused(ValidationError, db.model(Bill).allow_scan().segments(2).start_after("b", 1).all, "one position")
+    refused(ValidationError, lambda: db.model(Bill).cursor("c1.x").start_after("b", 1), "one place")
+    refused(ValidationError, lambda: db.model(Bill).start_after("b", 1).cursor("c1.x"), "one place")
+
+
+@pytest.mark.parametrize("end", ["all", "first", "one", "count", "exists"])
+def test_a_cap_on_what_is_read_is_for_pages(db, refused, end):
+    query = db.model(Bill).where(Bill.owner == SECRET).read_at_most(5)
+    refused(ValidationError, getattr(query, end), "read_at_most", "page()", "pages()")
+
+
+def test_a_cap_on_what_is_read_is_of_one_place(db, refused):
+    scan = db.model(Bill).allow_scan().segments(2).read_at_most(5)
+    refused(ValidationError, scan.page, "read_at_most", "segment(number, of=count)")
+
+
+@pytest.mark.parametrize("number", [-1, 4, True, 1.5, "1", None])
+def test_a_segment_is_one_of_those_that_there_are(db, refused, number):
+    refused(ValidationError, lambda: db.model(Bill).segment(number, of=4), "segment")
+    refused(ValidationError, lambda: db.model(Bill).segment(0, of=10**7), "of", "1000000")
+    refused(ValidationError, db.model(Bill).segment(0, of=4).all, "allow_scan")
+
+
+@pytest.mark.parametrize("method", ["limit", "page_size", "segments", "read_at_most"])
 @pytest.mark.parametrize("count", [0, -1, True, 1.5, "5", None])
 def test_a_number_of_items_is_one_or_more(db, refused, method, count):
     refused(ValidationError, lambda: getattr(db.model(Bill), method)(count), method, "1 or more")

@@ -104,6 +104,12 @@ def f(db: DB, when: datetime) -> None:
     db.upsert(Payment, "x", Payment.amount == 5)  # E Condition, not Update
     db.update(Payment, "x", {"amount": 5})  # E a dict, not updates
     db.model(Payment).where(id="x")  # E no keywords
+    db.model(Payment).segment(3)  # E of how many
+    db.model(Payment).read_at_most("5")  # E a count
+    db.model(Payment).start_after(p).next()  # E no such step
+    db.model(Payment).page().previous.upper()  # E may be None
+    db.model(Payment).page().has_more()  # E no method
+    db.model(Payment).page().capped = "no"  # E a bool
     db.model(Payment).filter(amount=5)  # E no keywords
     db.model(Payment).sum(Payment.id)  # E not a number
     db.model(Payment).average(Payment.tags)  # E not a number

@@ -281,6 +281,9 @@ def blocking(db: DB) -> None:
     query = db.model(Payment).where(Payment.id == "p1", Payment.created > datetime.now(UTC))
     assert_type(query.order_by("created", "desc").limit(5).all(), "list[Payment]")
     assert_type(query.index(Payment.by_status).first(), "Payment | None")
+    page = query.start_after(p).read_at_most(100).page()
+    assert_type((page.previous, page.has_more, page.capped), "tuple[str | None, bool, bool]")
+    assert_type(query.cursor(page.previous).start_after(id="p1").segment(3, of=64).all(), "list[Payment]")
     for one in query:
         assert_type(one, Payment)
     assert_type(db.tables.ensure(Payment).status, str)

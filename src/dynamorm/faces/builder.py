@@ -33,6 +33,10 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query
 """
 
 
+MAX_SEGMENTS: Final = 1_000_000
+"""Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"""
+
+
 class Builder(Generic[M]):
     """What `Query` and `AsyncQuery` share: gathering the request."""
 
@@ -139,6 +143,17 @@ class Builder(Generic[M]):
         """
         return self._with(page_size=_positive("page_size", count))
 
+    def read_at_most(self, count: int) -> Self:
+        """Let a page read ``count`` items at most (1 or more), matching or not: what is read is what is paid for.
+
+        It is for `page` and `pages`. A page that ended so is `Page.capped`, may be empty, and can be gone on from.
+
+        Raises (when the query ends): ValidationError for another end, a scan in several segments, a query over shards.
+
+        Example: ``db.model(Payment).where(Payment.note.exists()).allow_scan().limit(20).read_at_most(1000).page()``
+        """
+        return self._with(cap=_positive("read_at_most", count))
+
     def select(self, *fields: str | Path[Any]) -> Self:
         """Fetch only these attributes (and the key). The objects are partial: they can be read, never saved.
 
@@ -181,7 +196,27 @@ class Builder(Generic[M]):
         """
         if cursor is not None and not isinstance(cursor, str):
             raise ValidationError(f"a cursor is a text, not {type(cursor).__name__}", field="cursor")
+        if cursor is not None and (self._request.after or self._request.after_parts):
+            raise ValidationError("a query begins at one place: leave out cursor() or start_after()", field="cursor")
         return self._with(cursor=cursor)
+
+    def start_after(self, *key: Any, **parts: Any) -> Self:
+        """Begin behind a known item: an object, or the parts of its key. The item need not be there any more.
+
+        Of a query on an index it takes an object, for its position holds the key of the index too.
+
+        Raises (when the query ends): ValidationError for a key that the conditions leave out, for a scan in segments and
+        for a query over shards.
+
+        Example: ``db.model(Order).where(Order.customer == "c1").start_after("c1", 7).limit(20).page()``
+        """
+        if not key and not parts:
+            raise ValidationError("start_after() takes an object, or the parts of its key", field="start_after")
+        if self._request.cursor is not None:
+            raise ValidationError(
+                "a query begins at one place: leave out cursor() or start_after()", field="start_after"
+            )
+        return self._with(after=key, after_parts=tuple(parts.items()))
 
     def cursor_format(self, version: Literal["c1", "v0.1"]) -> Self:
         """Make and take cursors of the Go library: ``"v0.1"``. Anybody can read and change these.
@@ -222,6 +257,22 @@ class Builder(Generic[M]):
         if only is not None and check_count("only", only, 0) >= count:
             raise ValidationError(f"only is a number from 0 to {count - 1}: there are {count} segments", field="only")
         return self._with(segments=count, segment=only)
+
+    def segment(self, number: int, *, of: int) -> Self:
+        """Scan one of ``of`` segments, 0 to ``of - 1``: for a worker that has its share of a table. It can be paged.
+
+        Raises (when the query ends): ValidationError without `allow_scan`.
+
+        Example: ``for payment in db.model(Payment).allow_scan().segment(3, of=64): ...``
+        """
+        count = _positive("of", of)
+        if count > MAX_SEGMENTS:
+            raise ValidationError(f"of is at most {MAX_SEGMENTS}, the segments of a scan", field="of")
+        if check_count("segment", number, 0) >= count:
+            raise ValidationError(
+                f"segment is a number from 0 to {count - 1}: there are {count} segments", field="segment"
+            )
+        return self._with(segments=count, segment=number)
 
     def _unordered(self, field: Any, named: dict[str, Any]) -> ValidationError:
         model = self._request.model.__name__

@@ -169,8 +169,8 @@ class AsyncQuery(Builder[M]):
         Example: ``print(await db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
         reader = query.page_reader_of(self._request)
-        reader.paged = True
-        return await self._run(self._session.verbs.explain.explained(self._session, reader.next, values=values))
+        reader.one_page = True
+        return await self._run(self._session.verbs.explain.explained(self._session, reader.page, values=values))
 
     if not TYPE_CHECKING:
         __iter__ = wrong_block("AsyncQuery")

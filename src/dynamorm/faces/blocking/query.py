@@ -166,8 +166,8 @@ class Query(Builder[M]):
         Example: ``print(db.model(Payment).where(Payment.merchant == "m1").explain())``
         """
         reader = query.page_reader_of(self._request)
-        reader.paged = True
-        return self._run(self._session.verbs.explain.explained(self._session, reader.next, values=values))
+        reader.one_page = True
+        return self._run(self._session.verbs.explain.explained(self._session, reader.page, values=values))
 
     if not TYPE_CHECKING:
         __aiter__ = wrong_block("Query")

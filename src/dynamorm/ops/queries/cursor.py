@@ -42,17 +42,20 @@ _PURPOSE: Final = b"dynamorm/cursor/1"
 _NONCE: Final = 12
 
 
-def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
-    """The cursor to go on after ``key``.
+def seal(context: Context, prepared: PreparedQuery, key: bytes | None, *, back: bool = False) -> str:
+    """The cursor to go on after ``key``, None for the start; with ``back`` to go back from it, None for the end.
 
     Raises: ConfigError in production without ``cursor_key``, or without the package `cryptography`; ValidationError
     when the key is too long for a cursor.
     """
     if prepared.request.cursor_format == "v0.1":
         _check_open(context)
-        text = _plain(prepared, key)
+        text = _plain(prepared, key, back=back)
     else:
-        payload = _bound(context, prepared) | {"lek": msgspec.json.decode(key), "exp": _now(context) + LIFE}
+        lek = None if key is None else msgspec.json.decode(key)
+        payload = _bound(context, prepared) | {"lek": lek, "exp": _now(context) + LIFE}
+        if back:
+            payload["back"] = True
         nonce = os.urandom(_NONCE)
         sealed = _sealers(_keys(context))[0].encrypt(
             nonce, msgspec.json.encode(payload, order="sorted"), _associated_data(prepared)
@@ -64,8 +67,8 @@ def seal(context: Context, prepared: PreparedQuery, key: bytes) -> str:
     return text
 
 
-def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
-    """The raw JSON of the key to go on after.
+def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> tuple[bytes | None, bool]:
+    """The raw JSON of the key to go on after, and whether it is to go back from it; None for the start, or back from the end.
 
     Raises: TamperedCursor, always the same one, for whatever is no cursor of this query; ConfigError as `seal`.
     """
@@ -73,16 +76,16 @@ def open_cursor(context: Context, prepared: PreparedQuery, text: str) -> bytes:
     if v01:
         _check_open(context)
     sealers = () if v01 else _sealers(_keys(context))
-    key: bytes | None = None
+    opened: tuple[bytes | None, bool] | None = None
     if len(text) <= LONGEST:
-        key = _open_plain(prepared, text) if v01 else _open(context, prepared, text, sealers)
-    if key is None:  # raised out here: a context would tell what was wrong
+        opened = _open_plain(prepared, text) if v01 else _open(context, prepared, text, sealers)
+    if opened is None:  # raised out here: a context would tell what was wrong
         raise TamperedCursor(
             "this cursor cannot be used for this query: start at the beginning",
             operation=prepared.name,
             table=prepared.plan.table,
         )
-    return key
+    return opened
 
 
 def _check_open(context: Context) -> None:
@@ -95,7 +98,9 @@ def _check_open(context: Context) -> None:
         )
 
 
-def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterable[Any]) -> bytes | None:
+def _open(
+    context: Context, prepared: PreparedQuery, text: str, sealers: Iterable[Any]
+) -> tuple[bytes | None, bool] | None:
     from cryptography.exceptions import InvalidTag  # an optional dependency
 
     raw = _from_base64url(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else None
@@ -106,8 +111,10 @@ def _open(context: Context, prepared: PreparedQuery, text: str, sealers: Iterabl
             payload = msgspec.json.decode(sealer.decrypt(raw[:_NONCE], raw[_NONCE:], _associated_data(prepared)))
         except InvalidTag:
             continue
-        exp, key = payload.pop("exp"), payload.pop("lek")
-        return encode(key) if payload == _bound(context, prepared) and _now(context) < exp else None
+        exp, key, back = payload.pop("exp"), payload.pop("lek"), payload.pop("back", False)
+        if payload != _bound(context, prepared) or _now(context) >= exp:
+            return None
+        return None if key is None else encode(key), back
     return None
 
 
@@ -213,8 +220,13 @@ _ESCAPES: Final = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "\u2028": "\\
 """What Go's encoder escapes besides what JSON demands. Source: https://pkg.go.dev/encoding/json#Marshal"""
 
 
-def _plain(prepared: PreparedQuery, key: bytes) -> str:
+def _plain(prepared: PreparedQuery, key: bytes | None, *, back: bool) -> str:
     """A v0.1 cursor: padded base64url of JSON that anybody can read and change."""
+    if back or key is None:
+        raise ValidationError(
+            'a v0.1 cursor only leads on, from a key: leave out cursor_format("v0.1") for pages that lead back',
+            field="cursor_format",
+        )
     if prepared.request.segments is not None or prepared.query_plan.partitions:
         raise ValidationError(
             "a v0.1 cursor holds one position; a scan in segments and a query over shards have several: leave out"
@@ -232,7 +244,7 @@ def _plain(prepared: PreparedQuery, key: bytes) -> str:
     return urlsafe_b64encode(text.encode()).decode()
 
 
-def _open_plain(prepared: PreparedQuery, text: str) -> bytes | None:
+def _open_plain(prepared: PreparedQuery, text: str) -> tuple[bytes, bool] | None:
     """The key in a v0.1 cursor, if it has the form of one for this query."""
     try:
         document = msgspec.json.decode(urlsafe_b64decode(text))
@@ -247,4 +259,4 @@ def _open_plain(prepared: PreparedQuery, text: str) -> bytes | None:
         return None
     types = {name: prepared.plan.key_type(field) for name, field in prepared.key_fields()}
     key = document.get("lastKey")
-    return encode(key) if is_key(key, types) else None
+    return (encode(key), False) if is_key(key, types) else None

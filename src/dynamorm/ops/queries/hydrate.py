@@ -19,7 +19,7 @@ from dynamorm.ops.reads.batch_get import get
 from dynamorm.ops.reads.key_conditions import Found, Spread
 from dynamorm.ops.requests import ModelRequests
 
-from .planner import choose
+from .planner import QueryPlan, choose
 from .request import Request
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def page(context: Context, request: Request, index_page: Page) -> Flow[Page]:
     model = _root(request.model) if query_plan.family else request.model
     whole = yield from get(context, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
     index_page.items = [
-        obj
-        for obj in whole
-        if obj is not None and isinstance(obj, plan.model) and all(_fits(plan, term, obj) for term in query_plan.terms)
+        obj for obj in whole if obj is not None and isinstance(obj, plan.model) and _is_found(plan, query_plan, obj)
     ]
     return index_page
 
@@ -54,9 +52,12 @@ def _root(model: Any) -> Any:
     return family[-1] if family else model
 
 
-def _fits(plan: ModelRequests, term: Comparison, obj: Any) -> bool:
-    """Whether a term of the key condition is true of an object, by what is stored."""
-    stored = plan.codec.stored(obj, term.path.field.stored)
+def _is_found(plan: ModelRequests, query_plan: QueryPlan, obj: Any) -> bool:
+    return all(fits(plan, term, plan.codec.stored(obj, term.path.field.stored)) for term in query_plan.terms)
+
+
+def fits(plan: ModelRequests, term: Comparison, stored: dict[str, Any] | None) -> bool:
+    """Whether a term of the key condition is true of what is stored of its attribute."""
     if stored is None:
         return False
     if isinstance(term, Found):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
@@ -43,10 +43,17 @@ class PageReader:
     ``fill`` makes full pages: a page of the size asked for, or of what is left of the limit, is read on for until it
     is full, the end is reached, or the time of one operation is over. ``misfits`` are the errors of items that do not
     fit the model, where they are collected, which only ``page`` hands out (``paged``). ``spread`` makes the step of a
-    query over a partition that is spread over shards, which ``shards`` keeps the state of.
+    query over a partition that is spread over shards, which ``shards`` keeps the state of. ``one_page``: no more than one page
+    is asked for, so its cursor may lead ``back``. ``seen`` is what is known of where the page begins, where there is a way
+    back. ``cap`` is how many items the page may still read.
     """
 
-    __slots__ = ("done", "fill", "left", "look", "misfits", "paged", "prepared", "request", "shards", "spread", "start")
+    __slots__ = (
+        "back", "cap", "done", "fill", "left", "look", "misfits", "one_page", "paged", "prepared", "request", "seen", "shards", "spread",
+        "start",
+    )  # fmt: skip
+
+    most: ClassVar[int] = MOST
 
     def __init__(self, request: Request, *, fill: bool = False, spread: Step | None = None) -> None:
         self.request: Request = request
@@ -60,6 +67,10 @@ class PageReader:
         self.misfits: list[DynamORMError] = []
         self.paged: bool = False
         self.shards: Any = None
+        self.one_page: bool = False
+        self.back: bool = False
+        self.seen: Any = None
+        self.cap: int | None = None
 
     def begin(self, context: Context) -> PreparedQuery:
         """Plan the request and open its cursor, once."""
@@ -74,7 +85,13 @@ class PageReader:
             plan = context.plan(self.request.model)
             prepared = PreparedQuery(plan, self.request, choose(plan, self.request))
             if self.request.cursor is not None:
-                self.start = _cursors().open_cursor(context, prepared, self.request.cursor)
+                self.start, self.back = _turning().cursors.open_cursor(context, prepared, self.request.cursor)
+                if self.back:
+                    prepared = _turning().backward(self, prepared)
+            elif self.request.after or self.request.after_parts:
+                self.start = _turning().start_after(prepared)
+            if self.request.cap is not None:
+                _turning().check_cap(self, prepared)
             self.prepared = prepared
         return prepared
 
@@ -89,20 +106,28 @@ class PageReader:
         size, left = self.request.page_size, self.left
         if left is not None and (size is None or left < size):
             size = left
-        items = yield from self._step(context, prepared, size)
+        items = yield from self.step(context, prepared, size)
         if self.fill:
             monotonic = context.channel.clock.monotonic
             end = monotonic() + context.config.operation_timeout
             while not self.done and len(items) < (size or 1) and monotonic() < end:
-                items += yield from self._step(context, prepared, None if size is None else size - len(items))
+                items += yield from self.step(context, prepared, None if size is None else size - len(items))
         return items
 
     def page(self, context: Context) -> Flow[pages.Page[Any]]:
         """Read one page and move on; the page can be gone on from."""
         self.paged = True
+        if (
+            self.start is not None
+            or self.request.cursor is not None
+            or self.request.after
+            or self.request.cap is not None
+        ):
+            page: pages.Page[Any] = yield from _turning().page(self, context)
+            return page
         items = yield from self.next(context)
         misfits, self.misfits = self.misfits, []
-        return pages.Page(items, self._cursor(context), misfits)
+        return pages.Page(items, self.cursor(context), misfits)
 
     def count(self, context: Context) -> Flow[int]:
         """How many items are left, found by reading them: for a query that only the items themselves can decide."""
@@ -122,19 +147,20 @@ class PageReader:
             self.misfits += [item.error for item in items if item.__class__ is Misfit]
         return [item for item in items if item.__class__ is not Misfit]
 
-    def _cursor(self, context: Context) -> Callable[[], str] | None:
+    def cursor(self, context: Context) -> Callable[[], str] | None:
+        """What seals the cursor to go on with; None at the end."""
         prepared, start = self.begin(context), self.start
         if start is None:
             return None
         key = start
 
         def seal() -> str:
-            text: str = _cursors().seal(context, prepared, key)
+            text: str = _turning().cursors.seal(context, prepared, key)
             return text
 
         return seal
 
-    def _step(self, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+    def step(self, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         """One call; ``left`` and ``start`` move on."""
         if prepared.query_plan.partitions:
             assert self.spread is not None  # `dynamorm.ops.queries.query` gives it
@@ -155,8 +181,8 @@ class PageReader:
         return items
 
 
-def _cursors() -> ModuleType:
-    """What opens and seals cursors."""
-    from . import cursor  # only pages that are gone on from
+def _turning() -> ModuleType:
+    """What knows where pages begin, and what opens and seals cursors."""
+    from . import turning  # only pages that are gone on from, that begin behind others, and those with a cap
 
-    return cursor
+    return turning

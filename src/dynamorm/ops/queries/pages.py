@@ -19,7 +19,8 @@ class Page(Sequence[M], Generic[M]):
 
     ``cursor`` is None at the end, and nowhere else. It is sealed when it is first asked for: give it back to the same
     query with ``.cursor(text)``, here or in another process. ``misfits`` are the errors of stored items that do not fit
-    the model, each with its ``key``, where the query said ``on_misfit("collect")``.
+    the model, each with its ``key``, where the query said ``on_misfit("collect")``. ``capped``: the page ended because it
+    had read as many items as ``read_at_most`` allows.
 
     Raises: ConfigError, when the cursor is asked for, in production without ``cursor_key``; also without the extra
     ``secure``.
@@ -27,16 +28,21 @@ class Page(Sequence[M], Generic[M]):
     Example: ``page = db.model(Payment).where(Payment.merchant == "m1").limit(20).page()``, then ``page.cursor``
     """
 
-    __slots__ = ("_cursor", "items", "misfits")
+    __slots__ = ("_cursor", "_previous", "capped", "items", "misfits")
 
     def __init__(
         self,
         items: list[M],
         cursor: str | Callable[[], str] | None = None,
         misfits: Sequence[DynamORMError] = (),
+        previous: Callable[[], str] | None = None,
+        *,
+        capped: bool = False,
     ) -> None:
         self.items: list[M] = items
+        self.capped: bool = capped
         self._cursor = cursor
+        self._previous: str | Callable[[], str] | None = previous
         self.misfits: list[DynamORMError] = list(misfits)
 
     @property
@@ -49,6 +55,30 @@ class Page(Sequence[M], Generic[M]):
         if callable(cursor):
             self._cursor = cursor = cursor()
         return cursor
+
+    @property
+    def previous(self) -> str | None:
+        """The text that leads to the page before this one, for ``.cursor(text).page()``; None where this page began at the start.
+
+        That page ends right before the first item of this one, and holds up to as many items as its own query says.
+
+        Raises: ValidationError for pages that have no way back: those of scans, of queries over shards, and with
+        ``cursor_format("v0.1")``; ConfigError as `cursor`.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").limit(20).cursor(page.previous).page()``
+        """
+        previous = self._previous
+        if callable(previous):
+            self._previous = previous = previous()
+        return previous
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there may be items after this page: whether it has a `cursor`. None is sealed to find out.
+
+        Example: ``if page.has_more: show_the_button()``
+        """
+        return self._cursor is not None
 
     @property
     def last(self) -> bool:

@@ -16,7 +16,8 @@ class Request(Struct, frozen=True):
     (which never do). ``limit`` counts matching items in all, ``page_size`` those of one page. ``select`` are the places
     asked for, none meaning all. ``segment`` is one of ``segments`` of a parallel scan. ``start`` is the raw JSON of the
     key to go on after, ``cursor`` the same as sealed text. ``misfit`` says what becomes of items that do not fit the
-    model: ``raise``, ``skip`` or ``collect``.
+    model: ``raise``, ``skip`` or ``collect``. ``after`` is the object, or the parts of the key, to begin after, ``after_parts``
+    the latter by name. ``cap`` is how many items one page reads at most, whether they match or not.
     """
 
     model: Any
@@ -37,3 +38,6 @@ class Request(Struct, frozen=True):
     cursor_format: str = "c1"
     hydrate: bool = False
     misfit: str = "raise"
+    after: tuple[Any, ...] = ()
+    after_parts: tuple[tuple[str, Any], ...] = ()
+    cap: int | None = None

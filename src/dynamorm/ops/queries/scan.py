@@ -115,7 +115,7 @@ class ParallelScanReader(PageReader):
         self.state: ScanState | None = None
 
     @override
-    def _step(self, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
+    def step(self, context: Context, prepared: PreparedQuery, size: int | None) -> Flow[list[Any]]:
         state = self.state
         if state is None:
             state = self.state = _state(self.request, self.start)

@@ -55,7 +55,9 @@ def one(context: Context, request: Request) -> Flow[Any]:
 
 def page(context: Context, request: Request) -> Flow[Page[Any]]:
     """One page, full unless it is the last or time ran out."""
-    return page_reader_of(_paged(request), fill=True).page(context)
+    reader = page_reader_of(_paged(request), fill=True)
+    reader.one_page = True
+    return reader.page(context)
 
 
 def _paged(request: Request) -> Request:
