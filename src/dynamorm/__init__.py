@@ -48,6 +48,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from dynamorm.models.ids import id_time, ksuid, ulid, uuid7
+    from dynamorm.models.schema.compressed import Compressed
     from dynamorm.models.schema.schema import schema_of
     from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
     from dynamorm.ops.queries.pages import Page
@@ -98,6 +99,7 @@ __all__ = [
     "ChangeTrackingConfig",
     "CircuitBreakerConfig",
     "Codec",
+    "Compressed",
     "Condition",
     "ConditionFailed",
     "Config",
@@ -174,6 +176,7 @@ _LAZY = {
     "CacheConfig": "plugins",
     "CachingPlugin": "plugins",
     "ChangeTrackingConfig": "plugins.audit",
+    "Compressed": "models.schema.compressed",
     "DB": "faces.blocking.db",
     "Dashboard": "plugins",
     "Encrypted": "plugins",

@@ -1,10 +1,12 @@
 """Mistakes in a class body: refused when the class is made, with the class, the field and the fix in the message."""
 
+import re
 from typing import Any
 
 import pytest
 
-from dynamorm import Attr, Json, Model, attr, gsi, lsi, partition_key, sort_key, version
+from dynamorm import DB, Attr, Compressed, Json, Model, Unique, attr, gsi, lsi, partition_key, sort_key, version
+from dynamorm.engine import Engine
 from dynamorm.errors import ModelError
 
 
@@ -250,3 +252,36 @@ def test_a_setting_of_another_library_is_told_what_it_is_here(setting, remedy):
 def test_a_name_that_a_class_needs_itself_is_no_field(name):
     with pytest.raises(ModelError, match=rf"M\.{name}: Python needs this name; choose another"):
         type(Model)("M", (Model,), {"__annotations__": {name: Attr[str]}})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda: Compressed("lz4"), 'the algorithm of Compressed is "gzip" or "zstd", not \'lz4\''),
+        (lambda: Compressed(above="1 KB"), "above of Compressed is a number of bytes, 0 or more, not '1 KB'"),
+        (lambda: Compressed(above=True), "above of Compressed is a number of bytes, 0 or more, not bool"),
+        (lambda: Compressed(limit=0), "limit of Compressed is a number of bytes, 1 or more, not 0"),
+        (lambda: Compressed(above=10, limit=5), "limit of Compressed is at least what above is, 10 bytes, not 5"),
+    ],
+    ids=range(5),
+)
+def test_what_no_value_can_be_compressed_by_is_refused(given, words):
+    with pytest.raises(ModelError, match=re.escape(words)):
+        given()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": partition_key(Compressed())},
+        {"id": partition_key(), "x": attr(Compressed(), immutable=True)},
+        {"id": partition_key(), "x": attr(Compressed(), also_read=("y",))},
+        {"id": partition_key(), "x": attr(Compressed(), Unique())},
+    ],
+    ids=range(4),
+)
+def test_a_key_and_what_must_be_compared_is_not_compressed(fields):
+    names = {"__annotations__": dict.fromkeys(fields, Attr[str]), "__module__": __name__, **fields}
+    model = type(Model)("M", (Model,), names, table="some-table")
+    with pytest.raises(ModelError, match=r"M\.(id|x) is .*compressed|M\.x is compressed"):
+        DB(Engine()).get(model, "1")

@@ -13,6 +13,7 @@ from dynamorm import (
     BatchConfig,
     Cache,
     CacheConfig,
+    Compressed,
     Condition,
     Model,
     attr,
@@ -61,6 +62,8 @@ partition_key(composite(5))  # E names are text
 id_time(5)  # E an identifier is a text or a UUID
 partition_key(also_read=("Id",))  # E a key has one name
 sort_key(default="x", uniqe=True)  # E no such limit
+Compressed("lz4")  # E no such algorithm
+Compressed(above="1 KB")  # E a number of bytes
 attr(max_length="5")  # E type of a limit
 attr(default=None, max_lenght=5)  # E no such limit
 attr(default_factory=list, validators=len)  # E a tuple of functions

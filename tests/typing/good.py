@@ -26,6 +26,7 @@ from dynamorm import (
     CacheConfig,
     CachingPlugin,
     ChangeTrackingConfig,
+    Compressed,
     Condition,
     ConditionFailed,
     Config,
@@ -390,6 +391,14 @@ def configured() -> DB:
     make: Callable[[], Config] = Presets.production
     with DB(make()) as db:
         return db
+
+
+class Article(Model, table="articles"):
+    id: Attr[str] = partition_key()
+    text: Attr[str] = attr(Compressed("zstd", above=100, limit=5000), default="")
+
+
+assert_type(Article(id="a").text, str)
 
 
 class Mark:

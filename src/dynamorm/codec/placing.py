@@ -281,7 +281,7 @@ def besides(
 def refuse_operand(codec: ModelCodec, plan: FieldPlan, what: str) -> ModelError:
     """The error for a field that an expression compares or changes in part, and whose stored form depends on its place."""
     return ModelError(
-        f"{codec.schema.name}.{plan.name} is stored in a form that depends on its item, so that no expression can compare it or"
+        f"{codec.schema.name}.{plan.name} is {plan.hook.reason}, so that no expression can compare it or"
         f" change a part of it ({what}): set it as a whole, remove it, or load the object"
     )
 
@@ -293,13 +293,11 @@ def check_places(owner: str, plans: Iterable[FieldPlan], keys: Iterable[str]) ->
         field = plan.field
         if plan.name in named or field.role:
             raise ModelError(
-                f"{owner}.{plan.name} is a part of a key, or kept by the library, so that a plugin cannot store it in a form"
-                " that depends on its key"
+                f"{owner}.{plan.name} is a part of a key, or kept by the library, so that it cannot be {plan.hook.reason}"
             )
         if field.also_read or field.immutable or field.write_once:
             raise ModelError(
-                f"{owner}.{plan.name} is stored in a form that depends on its item, which goes with neither also_read, nor"
-                " immutable, nor write_once"
+                f"{owner}.{plan.name} is {plan.hook.reason}, which goes with neither also_read, nor immutable, nor write_once"
             )
 
 

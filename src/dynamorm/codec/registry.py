@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from dynamorm.codec import values
 from dynamorm.errors import ModelError
 from dynamorm.models.schema.composite import Composite
+from dynamorm.models.schema.compressed import Compressed
 from dynamorm.models.schema.schema import CORE_OPTIONS, Field, Schema, schema_of
 
 from .codec import ModelCodec
@@ -36,7 +38,7 @@ class Registry:
     ) -> None:
         self._field_hooks = tuple(field_hooks)
         self._model_hooks = tuple(model_hooks)
-        self._options = (*CORE_OPTIONS, Composite, *claimed)
+        self._options = (*CORE_OPTIONS, Composite, Compressed, *claimed)
         self._table_prefix = table_prefix
         self._codecs: dict[Any, ModelCodec] = {}
 
@@ -81,11 +83,11 @@ class Registry:
                 name = type(option).__name__
                 how = getattr(option, "claimed_by", "db.use(...)")
                 raise ModelError(f"no installed plugin handles {name} on {schema.name}.{field.name}; call {how}")
-        for hook in self._field_hooks:
-            field_codec = hook(schema, field)
-            if field_codec is not None:
-                return field_codec
-        return None
+        given = (field_codec for hook in self._field_hooks if (field_codec := hook(schema, field)) is not None)
+        inner = next(given, None)
+        if field.options and field.option(Compressed) is not None:
+            return values.compressed.CompressedField(schema, field, inner)
+        return inner
 
 
 def _check_none(codec: ModelCodec) -> None:

@@ -240,8 +240,8 @@ class Planner:
                 record.plans.append(plan := self._model_field(nested, field))
                 if plan.placed:
                     raise ModelError(
-                        f"{schema.name}.{field.name} is stored in a form that depends on the key of its item, so that a"
-                        f" {schema.name} cannot lie inside another item: only attributes of items can be stored so"
+                        f"{schema.name}.{field.name} is {plan.hook.reason}, so that a {schema.name} cannot lie inside"
+                        " another item: only attributes of items can be stored so"
                     )
         return record
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import changes, normal_form, operands
+    from . import changes, compressed, normal_form, operands
 
-    __all__ = ["changes", "normal_form", "operands"]
+    __all__ = ["changes", "compressed", "normal_form", "operands"]
 else:
 
     def __getattr__(name: str) -> object:
-        if name not in {"changes", "normal_form", "operands"}:
+        if name not in {"changes", "compressed", "normal_form", "operands"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 

@@ -82,6 +82,8 @@ class PlacedField:
 
     whole: PlacedItem | None = None
 
+    reason: str = "stored in a form that depends on its item"
+    """How the field is stored, in the words of an error that refuses to compare it."""
     beside_names: tuple[str, ...] = ()
     marks: bool = False
     """Whether `decode` may give an `Unread`."""
