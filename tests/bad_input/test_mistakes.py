@@ -73,7 +73,7 @@ def test_a_comparison_without_parentheses_is_told_to_have_some(refused, wrong):
         (lambda: P.amount * 2, "P.amount.add(n)"),
         (lambda: P.amount / 2, "P.amount.add(n)"),
         (lambda: operator.iadd(P.amount, 1), "P.amount.add(n)"),
-        (lambda: P.tags + ["a"], "P.tags.append(x)"),  # noqa: RUF005 - the mistake itself
+        (lambda: P.tags + ["a"], "P.tags.extend([...])"),  # noqa: RUF005 - the mistake itself
         (lambda: P.flags - {"a"}, "P.flags.delete({...})"),
         (lambda: P.flags | {"a"}, "P.flags"),
         (lambda: P.note + "more", "P.note.set(text)"),
@@ -91,7 +91,7 @@ def test_a_computation_with_an_attribute_names_the_update_that_does_it(refused, 
     [
         ("startswith", ".begins_with("),
         ("is_null", "== None"),
-        ("extend", ".append(x) for each"),
+        ("insert", ".append(x)"),
         ("isin", ".in_([...])"),
         ("eq", "== value"),
         ("increment", ".add(n)"),

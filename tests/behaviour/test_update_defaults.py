@@ -76,6 +76,12 @@ CASES = {
     "append to the empty": (lambda: [A.log.append("b")], {"log": ["b"]}),
     "prepend": (lambda: [A.tags.prepend("b")], {"tags": ["b", "a"]}),
     "append or create": (lambda: [A.tags.append_or_create("b")], {"tags": ["a", "b"]}),
+    "several": (lambda: [A.tags.extend(["b", "c"])], {"tags": ["a", "b", "c"]}),
+    "several of several": (
+        lambda: [A.tags.append("b"), A.log.append("c"), A.tags.append("d")],
+        {"tags": ["a", "b", "d"], "log": ["c"]},
+    ),
+    "several or create": (lambda: [A.texts.extend_or_create(["b", "c"])], {"texts": ["b", "c"]}),
     "add to a set": (lambda: [A.flags.add({"y", "z"})], {"flags": {"x", "y", "z"}}),
     "add to the empty set": (lambda: [A.marks.add({"z"})], {"marks": {"z"}}),
     "add to a set of numbers": (lambda: [A.sizes.add({2, 3})], {"sizes": frozenset({1, 2, 3})}),
@@ -101,7 +107,7 @@ CASES = {
     "taken over": (lambda: [A.label.set(A.other)], {"label": "other"}),
     "taken over if missing": (lambda: [A.note.if_not_exists(A.other)], {"note": "other"}),
     "set if missing": (lambda: [A.credit.if_not_exists(3)], {"credit": 3}),
-    "several": (
+    "all kinds": (
         lambda: [A.note.set("n"), A.credit.add(1), A.tags.append("b"), A.flags.add({"z"}), A.counts["b"].set(2)],
         {"note": "n", "credit": 101, "tags": ["a", "b"], "flags": {"x", "y", "z"}, "counts": {"a": 5, "b": 2}},
     ),
@@ -284,6 +290,14 @@ NULLS = {
 BY_REFUSAL = {
     "append or create": (lambda: [A.texts.append_or_create("b")], {"texts": ["b"]}),
     "append": (lambda: [A.tags.append("b")], {"tags": ["b"]}),
+    "several": (
+        lambda: [A.tags.append("b"), A.tags.extend(["c", "d"])],
+        {"tags": ["b", "c", "d"]},
+    ),
+    "several or create": (
+        lambda: [A.texts.extend_or_create(["b", "c"]), A.texts.append("a")],
+        {"texts": ["b", "c", "a"]},
+    ),
     "prepend": (lambda: [A.log.prepend("b")], {"log": ["b"]}),
     "an entry": (lambda: [A.counts["b"].set(2)], {"counts": {"b": 2}}),
     "an entry is added to": (lambda: [A.empty["b"].add(2)], {"empty": {"b": 2}}),

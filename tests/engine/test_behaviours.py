@@ -151,6 +151,7 @@ UPDATES = [
     (UPDATES_PAGE, "SET l = list_append(l, :v)", {"L": [{"S": "z"}]}, {"l": {"L": [*ITEM["l"]["L"], {"S": "z"}]}}),
     (UPDATES_PAGE, "SET l = list_append(:v, l)", {"L": [{"S": "z"}]}, {"l": {"L": [{"S": "z"}, *ITEM["l"]["L"]]}}),
     (UPDATES_PAGE, "SET s = list_append(s, :v)", {"L": [{"S": "z"}]}, V),
+    (UPDATES_PAGE, "SET l = list_append(list_append(l, :v), :v)", {"L": [{"S": "z"}]}, V),
     (UPDATES_PAGE, "SET l[0] = :v", {"S": "z"}, {"l": {"L": [{"S": "z"}, *ITEM["l"]["L"][1:]]}}),
     (UPDATES_PAGE, "SET l[9] = :v, l[7] = s", {"S": "z"}, {"l": {"L": [*ITEM["l"]["L"], {"S": "text"}, {"S": "z"}]}}),
     (UPDATES_PAGE, "SET m.b.d = :v", {"S": "z"}, {"m": {"M": {"a": {"N": "1"}, "b": {"M": {"c": {"S": "deep"}, "d": {"S": "z"}}}}}}),

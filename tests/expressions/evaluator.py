@@ -340,10 +340,12 @@ def _result(action: Action, item: Item) -> Value | None:
         return _sum(("N", Decimal(0)) if old is None else old, given)
     if kind in {"add_to_set", "delete_from_set"}:
         return _set(kind, old, given)
-    if old is None and kind == "append_or_create":
+    if old is None and kind in {"append_or_create", "extend_or_create"}:
         old = ("L", [])
     if old is None or old[0] != "L":
         raise Refused("there is no list to extend")
+    if kind in {"extend", "extend_or_create"}:
+        return "L", [*old[1], *given[1]]
     return "L", [given, *old[1]] if kind == "prepend" else [*old[1], given]
 
 

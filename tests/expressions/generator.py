@@ -301,7 +301,7 @@ class Generator:
         if kind in SETS or (kind == "free" and (tag in {"SS", "NS", "BS", ""} or rng.random() < 0.05)):
             verbs += ["add_to_set", "add_to_set", "delete_from_set", "delete_from_set"]
         if kind in {"lines", "inners"} or (kind == "free" and (tag == "L" or rng.random() < 0.05)):
-            verbs += ["append", "prepend", "append_or_create", "append_or_create"]
+            verbs += ["append", "prepend", "append_or_create", "append_or_create", "extend", "extend_or_create"]
         verb = rng.choice(verbs)
         if verb == "remove":
             return Made(ours.remove(), Action("remove", path))
@@ -323,6 +323,13 @@ class Generator:
         if verb in {"append", "prepend", "append_or_create"}:
             element = random_value(rng, self.world, "inner") if kind == "inners" else random_entry(rng, self.world)
             return Made(getattr(ours, verb)(element), Action(verb, path, Literal(meaning(self.world, element))))
+        if verb in {"extend", "extend_or_create"}:
+            count = rng.choice((0, 1, 2, 3))
+            more = [
+                random_value(rng, self.world, "inner") if kind == "inners" else random_entry(rng, self.world)
+                for _ in range(count)
+            ]
+            return Made(getattr(ours, verb)(more), Action(verb, path, Literal(meaning(self.world, more))))
         value = self.value(place, item)
         return Made(getattr(ours, verb)(value), Action(verb, path, Literal(meaning(self.world, value))))
 

@@ -472,7 +472,7 @@ def _update_outcome(made: Made, condition: Made | None, item: Item) -> tuple[Ite
     return item, "refused"
 
 
-_COMPUTED = {"add", "add_to_set", "delete_from_set", "append_or_create", "if_not_exists"}
+_COMPUTED = {"add", "add_to_set", "delete_from_set", "append_or_create", "extend_or_create", "if_not_exists"}
 
 
 def _own(wire: dict[str, Any]) -> Item:

@@ -244,6 +244,17 @@ def test_a_between_inside_and_needs_no_parentheses():
         (P.tags.append(Wire({"S": "x"})), "SET #n0 = list_append(#n0, :v0)", {":v0": {"L": [{"S": "x"}]}}),
         (P.tags.prepend("x"), "SET #n0 = list_append(:v0, #n0)", {":v0": {"L": [{"element": "x"}]}}),
         (
+            P.tags.extend(["x", "y"]),
+            "SET #n0 = list_append(#n0, :v0)",
+            {":v0": {"L": [{"element": "x"}, {"element": "y"}]}},
+        ),
+        (P.tags.extend([]), "SET #n0 = list_append(#n0, :v0)", {":v0": {"L": []}}),
+        (
+            P.tags.extend_or_create(("x", Wire({"S": "y"}))),
+            "SET #n0 = list_append(if_not_exists(#n0, :v0), :v1)",
+            {":v0": {"L": []}, ":v1": {"L": [{"element": "x"}, {"S": "y"}]}},
+        ),
+        (
             P.tags.append_or_create("x"),
             "SET #n0 = list_append(if_not_exists(#n0, :v0), :v1)",
             {":v0": {"L": []}, ":v1": {"L": [{"element": "x"}]}},
@@ -418,6 +429,8 @@ def test_paths_are_all_places_named_once_in_order():
         (P.tags.append("x"), False),
         (P.tags.prepend("x"), False),
         (P.tags.append_or_create("x"), False),
+        (P.tags.extend(["x"]), False),
+        (P.tags.extend_or_create(["x"]), False),
         (P.lines[0].remove(), False),  # a second time it takes the next element
         (P.lines[9].set("x"), False),  # beyond the end it appends, each time
         (P.lines[0][Line.price].set(5), True),
@@ -555,6 +568,12 @@ def test_paths_are_neither_true_nor_iterable(wrong, said):
         (lambda: P.flags.delete(frozenset()), "empty"),
         (lambda: P.flags.delete(["x"]), "list"),
         (lambda: P.amount.add(True), "bool"),
+        (lambda: P.tags.extend("xy"), "needs a list of elements"),
+        (lambda: P.tags.extend(5), "needs a list of elements"),
+        (lambda: P.tags.extend(P.tags), "needs a list of elements"),
+        (lambda: P.tags.extend_or_create({"a": 1}), "extend_or_create.. needs a list of elements"),
+        (lambda: update(P.tags.extend(["x", ""])), "left out"),
+        (lambda: update(P.tags.extend([P.id])), "attribute"),
         (lambda: P.amount.add(["x"]), "list"),
         (lambda: P.tags.size() == True, "bool"),  # noqa: E712
         (lambda: condition(P.amount == Path(field("amount"))), "itself"),

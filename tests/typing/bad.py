@@ -123,7 +123,9 @@ def f(db: DB, when: datetime) -> None:
     db.transact_get([("x", Payment)])  # E the model comes first
     Payment.amount + 1  # E no arithmetic
     Payment.id.startswith("x")  # E begins_with
-    Payment.tags.extend(["x"])  # E append
+    Payment.tags.extend([5])  # E element type
+    Payment.tags.extend_or_create("x", "y")  # E one list
+    Payment.amount.extend([5])  # E not a list attribute
     Payment.id == "x" & Payment.amount  # E parentheses
     CacheConfig(cacheable_operations=["frist"])  # E no such verb
     CacheConfig(invalidate_on=["Create"])  # E no such family

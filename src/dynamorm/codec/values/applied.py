@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from dynamorm.codec.types.document import bytes_of
 from dynamorm.codec.types.numbers import decimal_text
+from dynamorm.models.expressions.elements import CREATING, LISTS, SEVERAL
 
 Wire: TypeAlias = dict[str, Any]
 
@@ -24,7 +25,8 @@ class NoPlace(Exception):
 def applied(held: Wire | None, steps: tuple[str | int, ...], kind: str, value: Wire | None, start: Wire | None) -> Any:
     """What a place holds after a change to what lies ``steps`` inside it; None: nothing.
 
-    ``held`` is what it holds before, and is left as it is. ``value`` is the operand; ``start`` what the innermost place
+    ``held`` is what it holds before, and is left as it is. ``value`` is the operand (of several elements of a list: what
+    comes to stand in ``front`` of it, and at its ``back``); ``start`` what the innermost place
     counts as when it is missing.
 
     Raises: NoPlace; Mismatch for a number that DynamoDB does not take.
@@ -76,10 +78,12 @@ def _changed(held: Wire | None, kind: str, value: Wire | None, start: Wire | Non
     if kind == "add":
         before = "0" if held is None else _of_type(held, "N")
         return {"N": decimal_text(_EXACT.add(Decimal(before), Decimal(value["N"])))}
-    if kind in _LISTS:
-        if held is None and kind != "append_or_create":
+    if kind in LISTS:
+        if held is None and kind not in CREATING:
             raise NoPlace
         elements = [] if held is None else _of_type(held, "L")
+        if kind in SEVERAL:
+            return {"L": [*value.get("front", ()), *elements, *value.get("back", ())]}
         return {"L": [value, *elements] if kind == "prepend" else [*elements, value]}
     return _set_changed(held, kind, value)
 
@@ -104,6 +108,3 @@ def _of_type(held: Wire, tag: str) -> Any:
 def _name(tag: str, element: Any) -> Any:
     """What tells the elements of a set apart."""
     return Decimal(element) if tag == "NS" else bytes_of(element) if tag == "BS" else element
-
-
-_LISTS: Final = frozenset({"append", "prepend", "append_or_create"})

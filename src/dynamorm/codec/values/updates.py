@@ -15,10 +15,10 @@ from dynamorm.codec.types.jsontext import JsonShape
 from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from dynamorm.codec.types.starts import plan_at
 from dynamorm.errors import ModelError, ValidationError
+from dynamorm.models.expressions.elements import LISTS
 from dynamorm.models.expressions.tree import Location, Update
 from dynamorm.models.schema.schema import Field
 
-_LISTS = frozenset({"append", "prepend", "append_or_create"})
 _SETS = frozenset({"add_to_set", "delete_from_set"})
 
 
@@ -48,11 +48,11 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
     shape = shape_at(codec, parts)
     if source is not None and _has_form_of_its_own(codec, parts, source):
         return
-    if shape.remedy and (kind == "add" or kind in _LISTS or kind in _SETS):
+    if shape.remedy and (kind == "add" or kind in LISTS or kind in _SETS):
         raise refusal(codec, parts, f"is {shape.expected}, to which only a {shape.expected} is added: .add(value)")
     if shape is ANY or isinstance(shape, CustomShape) or not shape.tag:
         return
-    if kind in _LISTS and shape.tag != "L":
+    if kind in LISTS and shape.tag != "L":
         raise refusal(codec, parts, f"is no list, so nothing can be put into it with {kind}()")
     if kind in _SETS and not shape.tag.endswith("S"):
         raise refusal(codec, parts, "is no set")

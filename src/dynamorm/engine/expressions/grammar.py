@@ -14,7 +14,7 @@
     projection = path { "," path }
     update     = { "SET" path "=" term {...} | "REMOVE" path {...} | "ADD" path value {...} | "DELETE" path value {...} }
     term       = source [ ("+" | "-") source ]
-    source     = path | value | "if_not_exists" "(" path "," source ")" | "list_append" "(" source "," source ")"
+    source     = path | value | "if_not_exists" "(" path "," source ")" | "list_append" "(" source "," source ")", which no other function takes
 
 Keywords are written in any case, names of functions as they are. A condition comes out in the order in which it is worked out
 (operands before their operator), so that no depth of parentheses is a depth of calls.
@@ -327,6 +327,8 @@ def _source(reader: Reader, depth: int) -> Operand:
     if name not in ("if_not_exists", "list_append"):
         said = "The function is not allowed in an update expression" if name in _KNOWN else "Invalid function name"
         raise reader.wrong(f"{said}; function: {name}")
+    if name == "list_append" and depth:
+        raise reader.wrong(f"The function is not allowed to be used this way in an expression; function: {name}")
     if depth > MAX_PATH:  # no sense, and a depth of calls
         raise reader.wrong("The expression has too many nested functions;")
     reader.take()

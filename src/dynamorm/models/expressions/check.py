@@ -11,6 +11,7 @@ from typing import Final
 from dynamorm.errors import ExpressionTooLarge
 from dynamorm.models.schema.schema import AppendOnly, Field, Schema
 
+from .elements import SEVERAL, Elements
 from .tree import Comparison, Condition, Location, Update, not_an_update, paths, refuse
 
 MAX_TEXT: Final = 4096
@@ -43,7 +44,7 @@ def check_paths(schema: Schema, expression: Condition | Update) -> None:
         _check_owner(schema, path)
 
 
-_GROWING: Final = frozenset({"append", "append_or_create"})
+_GROWING: Final = frozenset({"append", "append_or_create", *SEVERAL})
 _FIRST: Final = frozenset({"set", "if_not_exists"})
 
 PROTECTED: Final = "ErrProtectedFieldMutation"
@@ -72,7 +73,7 @@ def check_updates(schema: Schema, updates: Sequence[Update], allow: Collection[s
         if problem is not None:
             raise refuse(path, problem, *(("ErrInvalidModel",) if field.name not in keys else ()))
         if field.options and update.kind not in _GROWING and field.option(AppendOnly):
-            raise refuse(path, "is append-only: it takes .append(x) and .append_or_create(x)")
+            raise refuse(path, "is append-only: it takes .append(x), .extend([...]) and .append_or_create(x)")
         for part in path.parts:
             if isinstance(part, Field) and (part.immutable or part.write_once or part.protected):
                 _check_kept(update, part, allow)
@@ -157,6 +158,8 @@ def operators(expression: Condition | Update) -> int:
             return 1 + len(expression.value[0])
         if expression.kind == "add":
             return 2 if started or len(expression.path.parts) > 1 else 0
+        if isinstance(expression.value, Elements):
+            return 1 + (started or expression.kind == "extend_or_create")
         own = _UPDATE_OPERATORS.get(expression.kind, 0)
         return own + (started and expression.kind != "append_or_create")
     count = 0

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 from dynamorm.errors import ExpressionTooLarge, ValidationError
 
 from .check import COUNT_FROM, MAX_TEXT, check_overlap, check_paths, check_size, check_updates, too_long
+from .elements import Elements
 from .tree import Comparison, Condition, Location, Node, Update, Wire, not_a_condition, not_an_update, refuse
 
 __all__ = [
@@ -400,22 +401,30 @@ def _first_of(left: str, path: Location, value: Any, placeholders: Placeholders,
     return f"if_not_exists({left}, {text})"
 
 
-def _one(path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    """A list of one element, as list_append needs it."""
-    if isinstance(value, (Location, Condition, Update)):
-        raise refuse(path, "only a value can be put into a list, not an attribute or an expression")
-    wire = value.value if isinstance(value, Wire) else encode(path, value, "element")
-    if wire is None:
-        raise refuse(path, "the element is one that is left out, so it cannot be put into a list")
-    return placeholders.value({"L": [wire]})
+def _list(path: Location, values: Sequence[Any], placeholders: Placeholders, encode: Encode) -> str:
+    """A list of elements, as list_append needs it."""
+    wires: list[dict[str, Any]] = []
+    for value in values:
+        if isinstance(value, (Location, Condition, Update)):
+            raise refuse(path, "only a value can be put into a list, not an attribute or an expression")
+        wire = value.value if isinstance(value, Wire) else encode(path, value, "element")
+        if wire is None:
+            raise refuse(path, "the element is one that is left out, so it cannot be put into a list")
+        wires.append(wire)
+    return placeholders.value({"L": wires})
 
 
 def _append(held: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    return f"list_append({held}, {_one(path, value, placeholders, encode)})"
+    return f"list_append({held}, {_list(path, (value,), placeholders, encode)})"
 
 
 def _prepend(held: str, path: Location, value: Any, placeholders: Placeholders, encode: Encode) -> str:
-    return f"list_append({_one(path, value, placeholders, encode)}, {held})"
+    return f"list_append({_list(path, (value,), placeholders, encode)}, {held})"
+
+
+def _extend(held: str, path: Location, value: Elements, placeholders: Placeholders, encode: Encode) -> str:
+    more = _list(path, value.values, placeholders, encode)
+    return f"list_append({more}, {held})" if value.in_front else f"list_append({held}, {more})"
 
 
 _COMPUTED: Final[dict[str, Callable[[str, Location, Any, Placeholders, Encode], str]]] = {
@@ -424,7 +433,13 @@ _COMPUTED: Final[dict[str, Callable[[str, Location, Any, Placeholders, Encode], 
     "append": _append,
     "prepend": _prepend,
     "append_or_create": _append,
+    "extend": _extend,
+    "extend_or_create": _extend,
 }
 
-_STARTS: Final = {"add": Wire({"N": "0"}), "append_or_create": Wire({"L": []})}
+_STARTS: Final = {
+    "add": Wire({"N": "0"}),
+    "append_or_create": Wire({"L": []}),
+    "extend_or_create": Wire({"L": []}),
+}
 """What a missing attribute counts as where the model does not say."""

@@ -44,7 +44,6 @@ INSTEAD: Final[dict[str, str]] = {
     "ge": ">= value",
     "length": ".size()",
     "count": ".size()",
-    "extend": ".append(x) for each element, in one update, or .set([...]) of the whole list",
     "insert": ".prepend(x), .append(x) or [index].set(x)",
     "pop": "[index].remove()",
     "clear": ".remove()",
@@ -92,7 +91,7 @@ def _arithmetic(sign: str, *, turned: bool = False) -> Callable[[Any, Any], Any]
         shown = f"... {sign} {where}" if turned else f"{where} {sign} ..."
         remedy = f"a number is changed by the update {where}.add(n), where n may be negative"
         if sign == "+" and isinstance(other, (list, tuple)):
-            remedy = f"a list grows by the update {where}.append(x), one element each"
+            remedy = f"a list grows by the update {where}.extend([...])"
         elif sign in "+-" and isinstance(other, (set, frozenset)):
             remedy = f"a set is changed by the updates {where}.add({{...}}) and {where}.delete({{...}})"
         elif isinstance(other, str):

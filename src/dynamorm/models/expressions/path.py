@@ -6,7 +6,7 @@ This module only builds trees (`dynamorm.models.expressions.tree`); it must know
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import cache
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoRetu
 from dynamorm.errors import InvalidUse
 from dynamorm.models.schema.schema import Field, Json
 
+from .elements import Elements
 from .mistakes import teach
-from .tree import Comparison, Condition, Location, Part, Update, UpdateKind, Wire, paths, refuse, terms
+from .tree import Comparison, Condition, Location, Node, Part, Update, UpdateKind, Wire, paths, refuse, terms
 
 __all__ = ["Comparison", "Condition", "Location", "Path", "Size", "Update", "Wire", "paths", "system_path", "terms"]
 
@@ -352,6 +353,26 @@ class Path(Holds[T]):
         """
         return Update("append_or_create", self, value)
 
+    def extend(self: Holds[list[U] | None], values: Iterable[U]) -> Update:
+        """Put several elements at the end of a list, in their order, as `list.extend` does; a missing one counts as with `append`.
+
+        Several ``append`` and ``extend`` of one list in one update are applied in their order, and so are several ``prepend``.
+
+        Raises: ValidationError for a string, whose letters are surely not meant, and for what is no collection.
+
+        Example: ``Payment.notes.extend(["checked", "paid"])``
+        """
+        return Update("extend", self, _elements(self, "extend", values))
+
+    def extend_or_create(self: Holds[list[U] | None], values: Iterable[U]) -> Update:
+        """As `extend`, of a list that is created when it is missing, as with `append_or_create`.
+
+        Raises: as `extend`.
+
+        Example: ``Payment.notes.extend_or_create(["checked", "paid"])``
+        """
+        return Update("extend_or_create", self, _elements(self, "extend_or_create", values))
+
 
 teach(Path)
 
@@ -450,6 +471,12 @@ def _present(path: Path[Any], value: Any) -> Any:
     if value is None:
         raise refuse(path, "None has no place here: a missing attribute is found with `== None` or .not_exists()")
     return value
+
+
+def _elements(path: Location, verb: str, values: Any) -> Elements:
+    if isinstance(values, (str, bytes, bytearray, Mapping, Node)) or not isinstance(values, Iterable):
+        raise refuse(path, f"{verb}() needs a list of elements, such as [x, y]; got {type(values).__name__}")
+    return Elements(values)
 
 
 def _set_update(kind: UpdateKind, path: Path[Any], value: object) -> Update:

@@ -20,6 +20,8 @@ UpdateKind: TypeAlias = Literal[
     "append",
     "prepend",
     "append_or_create",
+    "extend",
+    "extend_or_create",
     "add",
     "first_of",
     "add_to_set",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.values.applied import NoPlace, applied
 from dynamorm.errors import ValidationError
+from dynamorm.models.expressions.elements import Elements
 from dynamorm.models.expressions.tree import Location, Update, Wire
 
-from .begin import WHAT, turn
+from .begin import WHAT, turn, wires_of
 
 if TYPE_CHECKING:
     from .draft import UpdateDraft
@@ -74,6 +75,8 @@ def _operand(draft: UpdateDraft, update: Update, item: dict[str, Any], start: An
         return value.value
     if update.kind == "remove":
         return None
+    if isinstance(value, Elements):
+        return wires_of(draft.plan, update.path, value)
     return draft.plan.update_operand(update.path, value, WHAT.get(update.kind, "value"))
 
 

@@ -20,10 +20,11 @@ from dynamorm.codec.types.starts import null_at, plan_at, start_of
 from dynamorm.codec.values.applied import NoPlace, applied
 from dynamorm.codec.values.updates import location_of, names_of, refusal
 from dynamorm.errors import OutOfBounds
+from dynamorm.models.expressions.elements import CREATING, LISTS, Elements
 from dynamorm.models.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
 from dynamorm.ops.writes.forms import RELATIVE, Elsewhere, States, places, states_of
 
-from .entries import ELEMENTS, NO_ENTRY, SETS, Entry, Wires, entry_of, is_filled, start_at
+from .entries import NO_ENTRY, SETS, Entry, Wires, entry_of, is_filled, start_at
 from .other_names import not_elsewhere, taken_from, whole_start
 from .taken_over import not_none
 
@@ -151,7 +152,7 @@ def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], state
         start = start_at(plan, place, holds)
         return is_filled(start) if update.kind in SETS and not inside else inside and start is not None
     empty = isinstance(null_at(plan.codec, place), dict)
-    return empty or not (inside or update.kind in {"append", "prepend"})
+    return empty or not (inside or (update.kind in LISTS and update.kind not in CREATING))
 
 
 def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
@@ -231,7 +232,9 @@ def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
             f"cannot take over {value.name} while what it lies in is not stored: load the object, and set it",
         )
     wire = value.value if isinstance(value, Wire) else None
-    if wire is None and update.kind != "remove":
+    if isinstance(value, Elements):
+        wire = wires_of(plan, path, value)
+    elif wire is None and update.kind != "remove":
         wire = plan.update_operand(path, value, WHAT.get(update.kind, "value"))
     inner = start_of(plan_at(plan.codec, path.parts)) if path.parts[depth:] else None
     return applied(held, path.stored[depth:], update.kind, wire, inner)
@@ -245,4 +248,10 @@ def turn(update: Update) -> tuple[bool, int]:
     return removes, -at if removes else at
 
 
-WHAT: Final[dict[str, Any]] = {"add": "number", **dict.fromkeys(ELEMENTS, "element")}
+def wires_of(plan: ModelRequests, path: Location, value: Elements) -> dict[str, Any]:
+    """Several elements as `dynamorm.codec.values.applied` takes them."""
+    wires = [plan.update_operand(path, one, "element") for one in value.values]
+    return {"front" if value.in_front else "back": wires}
+
+
+WHAT: Final[dict[str, Any]] = {"add": "number", **dict.fromkeys(LISTS, "element")}

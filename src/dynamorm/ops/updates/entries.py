@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from dynamorm.codec.types.starts import is_asked, null_at, plan_at, start_of
 from dynamorm.codec.values.updates import location_of, names_of
+from dynamorm.models.expressions.elements import LISTS
 from dynamorm.models.expressions.tree import Location, Part, Update, Wire
 from dynamorm.ops.writes.forms import RELATIVE, around
 
@@ -20,7 +21,6 @@ Wires: TypeAlias = Mapping[str, dict[str, Any]]
 """Wire values by stored name."""
 
 SETS: Final = frozenset({"add_to_set", "delete_from_set"})
-ELEMENTS: Final = frozenset({"append", "prepend", "append_or_create"})
 
 MAX_ENTRIES: Final = 1024
 """Kinds and places of updates whose entries are kept, for each model: a program names a few, but maps have any keys."""
@@ -66,7 +66,7 @@ def entry_of(plan: ModelRequests, update: Update, holds: Wires | None) -> Entry:
                 demands.append(("stored", update.path))
                 known = True
             start = None
-        elif not is_filled(start) and kind not in ELEMENTS:
+        elif not is_filled(start) and kind not in LISTS:
             start = None
         if nothing is not U and (kind == "if_not_exists" or (start and field is not None and field.keep_none)):
             demands.append(("not NULL", update.path))

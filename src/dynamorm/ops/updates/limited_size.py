@@ -17,6 +17,7 @@ from msgspec import UNSET as U
 from dynamorm.codec.types.document import bytes_of
 from dynamorm.codec.values.operands import plan_at
 from dynamorm.codec.values.updates import location_of
+from dynamorm.models.expressions.elements import CREATING, LISTS, elements_of
 from dynamorm.models.expressions.tree import Comparison, Condition, Location, Update, Wire
 
 from .bound import Bound, Item, default_of, found_at, null
@@ -35,8 +36,9 @@ def of_growth(plan: ModelRequests, field: FieldPlan, update: Update) -> list[Bou
     """A list that an element is put into, or a set that elements are added to or taken out of."""
     place, kind = update.path, update.kind
     start = _length(default_of(field)) if update.start is None else size_of(update.start.value)
-    if kind in {"append", "prepend", "append_or_create"}:
-        return _grows(field, place, [], 1, start) if field.shape.tag == "L" else []
+    if kind in LISTS:
+        count = len(elements_of(update))
+        return _grows(field, place, [], count, start) if field.shape.tag == "L" and count else []
     if kind not in {"add_to_set", "delete_from_set"} or field.shape.tag not in _SETS:
         return []
     members = [] if isinstance(update.value, Wire) else list(update.value)
@@ -82,7 +84,7 @@ def _atoms(places: list[Location]) -> list[Atom]:
     return [(Comparison("attribute_exists", (), place), _is_there(place)) for place in places]
 
 
-_OF_WHAT_IS_THERE: Final = frozenset({"append", "prepend", "delete_from_set"})
+_OF_WHAT_IS_THERE: Final = (LISTS - CREATING) | {"delete_from_set"}
 
 Atom = tuple[Condition, Callable[[Item], bool]]
 """That an element is there, asked of the database and of an item that came back."""

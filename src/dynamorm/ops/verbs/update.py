@@ -16,6 +16,7 @@ from dynamorm.engine.sizes import MAX_ITEM, item_size
 from dynamorm.errors import ItemTooLarge, ValidationError
 from dynamorm.models.declare import did_you_mean
 from dynamorm.models.expressions.compile import check_updates, condition_text, update_text
+from dynamorm.models.expressions.elements import LISTS, elements_of, joined
 from dynamorm.models.expressions.path import Condition, Update, system_path
 from dynamorm.models.expressions.tree import Location, Node, Wire
 from dynamorm.models.schema.schema import Field, Schema
@@ -170,12 +171,16 @@ def _accept(draft: UpdateDraft, allow: Any) -> bool:
             break
     if codec.renamed:
         updates = with_other_names(updates)
-    depends = False
+    depends, lists = False, 0
     for change in updates:
         source = change.value.parts if isinstance(change.value, Location) else None
         check_update(codec, change.kind, change.path.parts, source)
         if change.kind in RELATIVE or source is not None or change.path.parts[1:]:
             depends = True
+            if change.kind in LISTS:
+                lists += 1
+    if lists > 1:
+        updates = joined(updates)
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     draft.updates = updates
@@ -327,8 +332,10 @@ def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, 
     for change in updates:
         if change.value is None or isinstance(change.value, Location):
             continue
-        operand_kind = "element" if change.kind in {"append", "prepend", "append_or_create"} else "value"
-        wire = None if change.kind == "add" else plan.update_operand(change.path, change.value, operand_kind)
+        if change.kind in LISTS:
+            wire: Any = {"L": [plan.update_operand(change.path, one, "element") for one in elements_of(change)]}
+        else:
+            wire = None if change.kind == "add" else plan.update_operand(change.path, change.value, "value")
         size = 0 if wire is None or UNPLACED in wire else item_size({change.path.field.stored: wire})
         if size > MAX_ITEM:
             raise ItemTooLarge(

@@ -17,6 +17,7 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.values.updates import location_of
 from dynamorm.effects import Flow
 from dynamorm.errors import ConditionFailed, DynamORMError, Outcome, OutOfBounds, ValidationError
+from dynamorm.models.expressions.elements import LISTS
 from dynamorm.models.expressions.tree import Location, Part, Update
 from dynamorm.models.schema.schema import Field
 
@@ -36,7 +37,7 @@ class Elsewhere(Struct, frozen=True):
 States: TypeAlias = Mapping[tuple[str | int, ...], str | Elsewhere]
 """The places, in the words of the table, that are ``missing``, ``null`` or elsewhere; any other is taken to hold a value."""
 
-GROWING: Final = frozenset({"add", "add_to_set", "delete_from_set", "append", "prepend", "append_or_create"})
+GROWING: Final = frozenset({"add", "add_to_set", "delete_from_set"}) | LISTS
 """The kinds of updates that compute what is to be stored at their place from what is stored there."""
 
 RELATIVE: Final = GROWING | {"if_not_exists"}
