@@ -45,6 +45,7 @@ WORDS: Final = {
             "DB",
             "Idempotent",
             "Lease",
+            "Loader",
             "Loading",
             "Many",
             "Query",

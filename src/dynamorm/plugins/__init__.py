@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .idempotency import UnprotectedWrites as UnprotectedWrites
     from .idempotency import record_model as record_model
     from .lint import DevelopmentLint as DevelopmentLint
+    from .loader import AsyncLoader as AsyncLoader
+    from .loader import Later as Later
+    from .loader import Loader as Loader
     from .logging import LoggingPlugin as LoggingPlugin
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
@@ -50,6 +53,7 @@ __all__ = [
     "AsyncAuditTrail",
     "AsyncBatcher",
     "AsyncIdempotent",
+    "AsyncLoader",
     "Audit",
     "AuditLog",
     "AuditTrail",
@@ -75,6 +79,8 @@ __all__ = [
     "Idempotent",
     "KMSProvider",
     "KeyProvider",
+    "Later",
+    "Loader",
     "LocalKeyProvider",
     "LoggingPlugin",
     "Metrics",
@@ -120,6 +126,9 @@ _HOMES = {
     "KeyProvider": "encryption",
     "LocalKeyProvider": "encryption",
     "Idempotent": "idempotency",
+    "AsyncLoader": "loader",
+    "Later": "loader",
+    "Loader": "loader",
     "LoggingPlugin": "logging",
     "Metrics": "metrics",
     "MetricsPlugin": "metrics",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dynamorm.plugins.metrics import Metrics
     from dynamorm.plugins.tenancy.plugin import CredentialsOf
 
-    from ...plugins import BatchConfig, Batcher, Cache, KeyProvider
+    from ...plugins import BatchConfig, Batcher, Cache, KeyProvider, Loader
     from .db import DB
 
 
@@ -129,6 +129,19 @@ class Shipped(Loading):
         from ..batch_items import BatchItems  # only who has a batcher needs it
 
         return plugins.Batcher(BatchItems(self._session, self._io), self._io.run, config)
+
+    def loader(self, *, consistent: bool = False, concurrency: int = 4) -> Loader:
+        """A loader for one piece of work, such as a request or a page: it reads items together that are wanted one by one, each once.
+
+        What it has read once it gives again, as long as it lives. ``consistent`` and ``concurrency`` are those of `batch_get`. Plain on
+        both faces; see the guide.
+
+        Raises: ValidationError for a number of requests that is none.
+
+        Example: ``loader = db.loader()``
+        """
+        gets = self._session.verbs.gets.Gets(lambda: self._session, consistent=consistent, concurrency=concurrency)
+        return plugins.Loader(gets, self._io.run)
 
     def invalidate_cache(self, model: type[Any], /, *key: Any, **parts: Any) -> None:
         """Let the cache let go of an item that somebody else has written, past this cache; without a key of a whole model.
