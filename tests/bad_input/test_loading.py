@@ -105,3 +105,20 @@ def test_concurrency_is_a_positive_whole_number(db, refused, concurrency):
 )
 def test_references_that_cannot_be_are_refused(db, refused, objs, field, model, words):
     refused(ValidationError, lambda: db.populate(objs, field, model), *words)
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "4", None])
+def test_a_loader_has_a_positive_whole_number_of_requests(db, refused, concurrency):
+    refused(ValidationError, lambda: db.loader(concurrency=concurrency), "concurrency")
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "words"),
+    [(Thing, (5,), ("Thing.id", "str")), (Two, (SECRET,), ("Two", "got 1")), (SECRET, ("k",), ("str is not a model",))],
+)
+def test_a_get_of_a_loader_that_cannot_be_is_refused(db, refused, model, key, words):
+    def asked():
+        found = db.loader().get(model, *key)
+        return found if db.kind == "blocking" else db._loop.run(found)
+
+    refused(DynamORMError, asked, *words)

@@ -146,6 +146,9 @@ def f(db: DB, when: datetime) -> None:
     db.patch(Payment, "x", 5)  # E no mapping
     db.patch(p, [("amount", 5)])  # E no mapping
     db.save_all(p)  # E a list of objects
+    db.loader().get(Payment, "x").amount  # E may be None
+    db.loader().later(Payment, "x").amount  # E to be asked for
+    db.loader(max_size=5)  # E no such argument
     db.save_all([p]).writen  # E no such field
     db.populate([p], "note", Payment)  # E a field, not its name
     db.populate([p], Payment.note, Payment).get(p).amount  # E may be None

@@ -338,6 +338,10 @@ def loaded(db: DB, p: Payment, changes: dict[str, object]) -> None:
     payments = db.populate([p], Payment.note, Payment)
     assert_type(payments[p], Payment)
     assert_type(payments.get(p), "Payment | None")
+    loader = db.loader(consistent=True)
+    assert_type(loader.get(Payment, "p1"), "Payment | None")
+    assert_type(loader.later(Payment, "p1").get(), "Payment | None")
+    loader.clear(Payment, "p1")
     with db.transaction() as tx:
         tx.patch(p, changes, label="note")
         tx.patch(Payment, "p1", {"note": None})
@@ -347,6 +351,7 @@ async def loaded_there(db: AsyncDB, p: Payment) -> None:
     assert_type(await db.refresh(p), Payment)
     assert_type(await db.patch(p, {"note": None}), Payment)
     assert_type((await db.save_all([p])).count, int)
+    assert_type(await db.loader().get(Payment, "p1"), "Payment | None")
     assert_type((await db.populate([p], Payment.note, Payment)).get(p), "Payment | None")
 
 
