@@ -3,7 +3,10 @@
 import asyncio
 import io
 import logging
+import os
 import socket
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
 
@@ -265,3 +268,61 @@ LOGGER = logging.getLogger("x")
 def test_what_is_refused(make):
     with pytest.raises(ConfigError):
         make()
+
+
+@pytest.fixture
+def requests_log():
+    logger, handler = logging.getLogger("dynamorm.requests"), Records()
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_one_switch_logs_requests_without_values(plugged, requests_log, key):
+    db = plugged(log_requests=True)
+    db.create(Payment(id=key, note="a secret"))
+    with pytest.raises(AlreadyExists):
+        db.create(Payment(id=key))
+    levels = [
+        (record.levelname, record.dynamorm.get("operation"), record.dynamorm.get("verb"))
+        for record in requests_log.records
+    ]
+    assert levels == [("INFO", "PutItem", None), ("INFO", "PutItem", None), ("WARNING", "PutItem", "create")]
+    written = "\n".join(f"{record.getMessage()} {record.dynamorm}" for record in requests_log.records)
+    assert key not in written
+    assert "secret" not in written
+
+
+def test_the_switch_leaves_room_for_a_logging_plugin_and_costs_nothing_unused(plugged, requests_log, records, key):
+    db = plugged(LoggingPlugin(records.logger), log_requests=True)
+    db.create(Payment(id=key))
+    assert records.found == [("DEBUG", "create", "ok")]
+    assert len(requests_log.records) == 1
+    assert [plugin.name for plugin in db.inner.plugins] == ["logging", "log_requests"]
+    assert plugged().inner.plugins == ()
+
+
+def test_without_any_logging_set_up_the_requests_stand_on_stderr(engine, made, key):
+    program = "from dynamorm import DB; db = DB(); db.tables.names(); db.close()"
+    settings = {
+        "DYNAMODB_ENDPOINT": engine.endpoint,
+        "DYNAMORM_LOG_REQUESTS": "1",
+        "DYNAMORM_ALLOW_INSECURE_LOCAL": "1",
+    }
+    settings |= {"DYNAMORM_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "INFO dynamorm.requests ListTables" in done.stderr
+
+
+def test_the_switch_is_true_or_false():
+    with pytest.raises(ConfigError, match="log_requests"):
+        Presets.local_development(log_requests="yes")

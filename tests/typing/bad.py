@@ -163,6 +163,7 @@ def f(db: DB, when: datetime) -> None:
     db.use("outbox")  # E no plugin
     db.use([Seen()])  # E one by one
     DB("http://127.0.0.1:8000")  # E no Config
+    db.config.replace(log_requests=True).log_request  # E no such setting
     db.breaker.isolate("writes")  # E "write"
     db.breaker.reset("reads")  # E "read"
     db.breaker.listen(5)  # E no function

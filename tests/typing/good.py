@@ -394,6 +394,10 @@ async def aio(db: AsyncDB) -> None:
         assert_type(await other.exists(Payment, "p1"), bool)
 
 
+def logged() -> Config:
+    return Config(log_requests=True)
+
+
 def configured() -> DB:
     make: Callable[[], Config] = Presets.production
     with DB(make()) as db:

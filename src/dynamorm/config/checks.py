@@ -33,6 +33,7 @@ _FLAGS: Final = (
     "trust_env",
     "metrics",
     "cost_tracking",
+    "log_requests",
     "embedded",
 )
 _NEVER_NONE: Final = ("table_prefix", "idempotency_table")

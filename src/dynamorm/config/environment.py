@@ -82,6 +82,7 @@ FORMS: Final = {
     "trust_env": Form.FLAG,
     "metrics": Form.FLAG,
     "cost_tracking": Form.FLAG,
+    "log_requests": Form.FLAG,
     **POOL_FORMS,
 }
 """Every setting that the environment may hold."""

@@ -103,6 +103,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
 
     * ``metrics`` (False): True counts for ``db.metrics()`` from the first verb on, and not only from its first call on.
     * ``cost_tracking`` (False): True asks with each request what it costs, from the first one on: see `DB.costs`.
+    * ``log_requests`` (False): True logs each request, without the values in it, to the logger ``dynamorm.requests``: for development.
 
     Where ``region``, ``endpoint``, ``streams_endpoint``, ``ca_bundle``, ``retry_mode`` and the four settings of AWS's
     hosts are left out, AWS's own settings decide when a database is opened, as in AWS's SDKs: variables such as
@@ -165,6 +166,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
             trust_env: bool = False,
             metrics: bool = False,
             cost_tracking: bool = False,
+            log_requests: bool = False,
             preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default",
             embedded: bool = False,
             engine: Any = None,
@@ -207,6 +209,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigSettings
     trust_env: bool = False
     metrics: bool = False
     cost_tracking: bool = False
+    log_requests: bool = False
     preset: Literal["default", "local_development", "production", "high_throughput", "aws_lambda"] = "default"
     embedded: bool = False
     engine: Any = None

@@ -65,7 +65,7 @@ class LoggingPlugin:
     Example: ``db.use(LoggingPlugin(logging.getLogger("shop.db"), slow=0.5))``
     """
 
-    name = "logging"
+    name: str = "logging"
 
     def __init__(
         self,
@@ -83,6 +83,24 @@ class LoggingPlugin:
         self._failed = False
         if echo:
             self.observed: Callable[..., None] = self._echo
+
+    @classmethod
+    def of_requests(cls) -> LoggingPlugin:
+        """The one of ``Config(log_requests=True)``: each request, and what went wrong, to the logger ``dynamorm.requests``.
+
+        It is called ``log_requests``, so that the program may have another one. Where the program has set nothing up for logging,
+        records go to stderr.
+        """
+        logger = logging.getLogger("dynamorm.requests")
+        if logger.level == logging.NOTSET and not logger.isEnabledFor(logging.INFO):
+            logger.setLevel(logging.INFO)
+        if not logger.hasHandlers():
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+            logger.addHandler(handler)
+        made = cls(logger, echo=True)
+        made.name = "log_requests"
+        return made
 
     def ended(self, operation: Operation, error: BaseException | None) -> None:
         """Write of a verb: see `dynamorm.plugin.EndHook`."""

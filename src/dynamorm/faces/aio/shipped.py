@@ -433,3 +433,5 @@ class AsyncShipped(AsyncLoading):
             self.metrics()
         if config.cost_tracking:
             self._costs("costs()")
+        if config.log_requests:
+            self.use(plugins.LoggingPlugin.of_requests())

@@ -430,3 +430,5 @@ class Shipped(Loading):
             self.metrics()
         if config.cost_tracking:
             self._costs("costs()")
+        if config.log_requests:
+            self.use(plugins.LoggingPlugin.of_requests())
