@@ -43,6 +43,7 @@ WORDS: Final = {
             "AuditTrail",
             "Batcher",
             "DB",
+            "Groups",
             "Idempotent",
             "Lease",
             "Loader",

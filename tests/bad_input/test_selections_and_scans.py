@@ -120,3 +120,23 @@ def test_delete_all_without_saying_so(query, refused):
 
 def test_delete_all_of_a_table_without_allowing_the_scan(db, refused):
     refused(ValidationError, lambda: db.model(Payment).delete_all(confirm=True), "allow_scan")
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (lambda q: q.group_by("amuont").count(), ("amuont", "did you mean 'amount'")),
+        (lambda q: q.group_by(Payment.tags).count(), ("tags", "makes no groups")),
+        (lambda q: q.group_by(Other.amount).count(), ("amount", "Other")),
+        (lambda q: q.group_by(5).count(), ("one attribute",)),
+        (lambda q: q.group_by("note").sum("note"), ("note", "no number")),
+        (lambda q: q.group_by("note").average(Payment.tags), ("tags", "no number")),
+        (lambda q: q.group_by("note").max(Payment.tags), ("tags", "no order")),
+        (lambda q: q.group_by(Payment.tags[0]).max(Payment.tags[1]), ("tags", "aggregate in Python")),
+        (lambda q: q.group_by("note", most=0), ("most", "1 or more")),
+        (lambda q: q.group_by("note", most="5"), ("most", "1 or more")),
+        (lambda q: q.on_misfit("collect").group_by("note").count(), ("on_misfit", "skip")),
+    ],
+)
+def test_groups_that_cannot_be(query, refused, group, words):
+    refused(ValidationError, lambda: group(query), *words)

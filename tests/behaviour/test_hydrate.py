@@ -39,6 +39,7 @@ class Dog(Animal):
 
 
 MODELS = [Entry, Animal]
+SETTINGS = {"cursor_key": b"k" * 32}
 
 
 @pytest.fixture
@@ -90,8 +91,7 @@ def test_every_end_of_a_query_hydrates(db, kind):
 def test_a_local_index_may_be_read_consistently(db, kind, wire):
     query = db.model(Entry).index(Entry.by_code).where(Entry.folder == kind, Entry.code >= b"\x7f").consistent()
     assert [one.text for one in query.hydrate().all()] == [f"t{n:03d}" for n in range(127, 130)]
-    batch = next(body for name, body in wire.calls if name == "BatchGetItem")
-    assert all(one["ConsistentRead"] is True for one in batch["RequestItems"].values())
+    assert (wire.names, wire.last["ConsistentRead"]) == (["Query"], True)  # the table stands beside a local index
 
 
 def test_an_index_that_holds_everything_needs_no_second_read(db, kind, wire):
@@ -145,3 +145,52 @@ def test_what_has_left_the_index_meanwhile_is_left_out(open_db, table, expected)
         query = open_db(server.endpoint).model(Entry).index("by-kind")
         found = query.where(Entry.kind == "k", Entry.rank.between(0, 9)).hydrate().all()
     assert [one.number for one in found] == expected
+
+
+# ----------------------------------------------------------------- a local index, whose table answers in the same request
+
+
+def test_a_local_index_is_read_whole_by_the_same_query(db, kind, wire):
+    query = db.model(Entry).index(Entry.by_code).where(Entry.folder == kind)
+    wire.clear()
+    found = query.order_by("code", "desc").hydrate().limit(3).all()
+    assert [(one.number, one.text) for one in found] == [(129, "t129"), (128, "t128"), (127, "t127")]
+    assert (wire.names, wire.last["Select"]) == (["Query"], "ALL_ATTRIBUTES")
+    found[0].text = "changed"
+    db.save(found[0])
+    assert query.where(Entry.code == bytes([129])).hydrate().consistent().one().text == "changed"
+    assert query.hydrate().count() == 130
+    assert "Select" not in (query.explain().request)
+
+
+def test_what_a_local_index_does_not_hold_can_be_selected(db, kind, wire):
+    query = db.model(Entry).index(Entry.by_code).where(Entry.folder == kind, Entry.code >= bytes([127]))
+    wire.clear()
+    found = query.select("text", Entry.rank).all()
+    assert [(one.code, one.text, one.rank) for one in found] == [
+        (bytes([n]), f"t{n:03d}", Decimal(1000 - n) / 4) for n in (127, 128, 129)
+    ]
+    assert wire.names == ["Query"]
+    with pytest.raises(PartialItem):
+        _ = found[0].kind
+    assert query.sum(Entry.rank) == sum(Decimal(1000 - n) / 4 for n in (127, 128, 129))
+
+
+def test_the_pages_of_a_local_index_that_is_read_whole(db, kind):
+    query = db.model(Entry).index(Entry.by_code).where(Entry.folder == kind).hydrate().limit(50)
+    first = query.page()
+    second = query.cursor(first.cursor).page()
+    assert [one.text for one in (*first, *second)] == [f"t{n:03d}" for n in range(100)]
+    assert [one.number for one in query.cursor(second.previous).page()] == list(range(50))
+
+
+def test_what_does_not_fit_is_left_out_of_a_local_index_that_is_read_whole(db, key):
+    from .kit import store
+
+    for number in range(3):
+        version = {"N": "1"} if number != 1 else {"S": "one"}
+        wire = {"f": {"S": key}, "number": {"N": str(number)}, "code": {"B": "YWE="}, "version": version}
+        store(db, Entry, wire | {"rank": {"N": "0"}, "text": {"S": "t"}})
+    query = db.model(Entry).index(Entry.by_code).where(Entry.folder == key).hydrate()
+    assert sorted(one.number for one in query.on_misfit("skip")) == [0, 2]
+    assert len(query.on_misfit("collect").page().misfits) == 1

@@ -115,6 +115,7 @@ def verbs(db, key):
         ("average", None, lambda: query.average(Order.number)),
         ("min", None, lambda: query.min(Order.number)),
         ("max", None, lambda: query.max(Order.number)),
+        ("group_by", None, lambda: query.group_by(Order.number).count()),
         ("collect", None, lambda: query.collect(Order)),
         ("partiql", None, lambda: db.partiql("SELECT * FROM {table} WHERE id = ?", key, model=Payment)),
         ("delete", number, lambda: db.delete(Order, customer=key, number=1)),

@@ -107,6 +107,9 @@ def f(db: DB, when: datetime) -> None:
     db.upsert(Payment, "x", Payment.amount == 5)  # E Condition, not Update
     db.update(Payment, "x", {"amount": 5})  # E a dict, not updates
     db.model(Payment).where(id="x")  # E no keywords
+    db.model(Payment).group_by(Payment.note).sum(Payment.id)  # E not a number
+    db.model(Payment).group_by(5).count()  # E no attribute
+    db.model(Payment).group_by(Payment.note).count().get(5) + "x"  # E a count
     db.model(Payment).segment(3)  # E of how many
     db.model(Payment).read_at_most("5")  # E a count
     db.model(Payment).start_after(p).next()  # E no such step

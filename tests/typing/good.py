@@ -284,6 +284,12 @@ def blocking(db: DB) -> None:
     query = db.model(Payment).where(Payment.id == "p1", Payment.created > datetime.now(UTC))
     assert_type(query.order_by("created", "desc").limit(5).all(), "list[Payment]")
     assert_type(query.index(Payment.by_status).first(), "Payment | None")
+    by_note = query.group_by(Payment.note)
+    assert_type((by_note.count(), by_note.sum(Payment.amount)), "tuple[dict[str | None, int], dict[str | None, int]]")
+    assert_type(
+        (by_note.min(Payment.id), by_note.average("amount")),
+        "tuple[dict[str | None, str | None], dict[str | None, Decimal | None]]",
+    )
     page = query.start_after(p).read_at_most(100).page()
     assert_type((page.previous, page.has_more, page.capped), "tuple[str | None, bool, bool]")
     assert_type(query.cursor(page.previous).start_after(id="p1").segment(3, of=64).all(), "list[Payment]")

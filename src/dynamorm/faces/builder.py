@@ -33,6 +33,9 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query
 """
 
 
+MAX_GROUPS: Final = 10_000
+"""Groups that are held in memory where the caller does not say how many there may be."""
+
 MAX_SEGMENTS: Final = 1_000_000
 """Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html"""
 

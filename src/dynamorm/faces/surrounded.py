@@ -152,6 +152,7 @@ VERBS: Final[dict[tuple[str, str], tuple[str, About]]] = {
     ("aggregate", "average"): ("average", _of_query),
     ("aggregate", "least"): ("min", _of_query),
     ("aggregate", "greatest"): ("max", _of_query),
+    ("aggregate", "grouped"): ("group_by", _of_query),
     ("collect", "collect"): ("collect", _of_query),
     ("delete_all", "delete_all"): ("delete_all", _of_query),
     ("partiql", "execute"): ("partiql", _of_statement),

@@ -1,4 +1,4 @@
-"""sum, average, min and max of one attribute over everything that a query matches, page by page. Each returns a flow.
+"""sum, average, min and max of one attribute over everything that a query matches, page by page; also by groups. Each returns a flow.
 
 Nothing is rounded on the way: ints are added as ints, decimals in a context that holds every digit DynamoDB can store.
 None does not count; an item without the attribute counts with the field's default, as its object has it. This module
@@ -56,20 +56,19 @@ def average(context: Context, request: Request, field: str | Location) -> Flow[A
 
 def least(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The smallest value, None of nothing."""
-    return _extreme(context, request, field, lambda value, best: value < best)
+    return _extreme(context, request, field, _less)
 
 
 def greatest(context: Context, request: Request, field: str | Location) -> Flow[Any]:
     """The largest value, None of nothing."""
-    return _extreme(context, request, field, lambda value, best: value > best)
+    return _extreme(context, request, field, _greater)
 
 
 def _numbers(context: Context, request: Request, field: Any, end: Callable[[Any, int], Any]) -> Flow[Any]:
     plan = context.plan(request.model)
     codec = plan.codec
     place = _place(plan, field)
-    if _shape(codec, place) not in _NUMBERS and not _open(_shape(codec, place)):
-        raise refuse(place, "is no number, so it has no sum and no average")
+    _check_shape(codec, place, "sum")
     steps = _steps(codec, place)
     summed: Any = Decimal(0) if _shape(codec, place) in _NUMBERS[1:] else 0
     count = 0
@@ -100,34 +99,118 @@ def _extreme(context: Context, request: Request, field: Any, better: Callable[[A
     plan = context.plan(request.model)
     codec = plan.codec
     place = _place(plan, field)
-    shape = _shape(codec, place)
-    if not (isinstance(shape, Scalar) and shape.tag in ("S", "N", "B")) and not _open(shape):
-        raise refuse(
-            place, f"is {shape.expected}, which has no order: min and max take texts, numbers, times and bytes"
-        )
+    _check_shape(codec, place, "min")
     steps = _steps(codec, place)
     best: Any = None
     reader = page_reader_of(_only(request, place))
     while not reader.done:
         for value in _values((yield from reader.next(context)), steps):
-            if best is None:
+            if best is None or _is_better(better, value, best, place):
                 best = value
-                continue
-            failed = False
-            try:
-                if better(_ordered(value), _ordered(best)):
-                    best = value
-            except TypeError:
-                failed = True
-            if failed:
-                kinds = sorted((type(value).__name__, type(best).__name__))
-                raise refuse(place, f"holds a {kinds[0]} and a {kinds[1]}, which have no order among them")
     return best
+
+
+def _check_shape(codec: ModelCodec, place: Location, what: str) -> None:
+    """Refuse an attribute that has no such aggregate. Raises: ValidationError."""
+    shape = _shape(codec, place)
+    if what in {"sum", "average"}:
+        if shape not in _NUMBERS and not _open(shape):
+            raise refuse(place, "is no number, so it has no sum and no average")
+    elif not (isinstance(shape, Scalar) and shape.tag in ("S", "N", "B")) and not _open(shape):
+        raise refuse(
+            place, f"is {shape.expected}, which has no order: min and max take texts, numbers, times and bytes"
+        )
+
+
+def _is_better(better: Callable[[Any, Any], bool], value: Any, best: Any, place: Location) -> bool:
+    """Whether a value takes the place of the best one. Raises: ValidationError for two that have no order."""
+    try:
+        return better(_ordered(value), _ordered(best))
+    except TypeError:
+        pass
+    kinds = sorted((type(value).__name__, type(best).__name__))
+    raise refuse(place, f"holds a {kinds[0]} and a {kinds[1]}, which have no order among them")
+
+
+def _less(value: Any, best: Any) -> bool:
+    return bool(value < best)
+
+
+def _greater(value: Any, best: Any) -> bool:
+    return bool(value > best)
 
 
 def _ordered(value: Any) -> Any:
     """An Enum by what is stored of it."""
     return value.value if isinstance(value, Enum) else value
+
+
+# ------------------------------------------------------------------------------------------------------------- groups
+
+
+def grouped(context: Context, request: Request, by: Any, what: str, field: Any, most: int) -> Flow[dict[Any, Any]]:
+    """What ``what`` says of each group of items with one value of ``by``: their count, or an aggregate of ``field``.
+
+    Raises: ValidationError for what makes no groups, has no such aggregate, or for more groups than ``most``.
+    """
+    plan = context.plan(request.model)
+    codec = plan.codec
+    key = _place(plan, by)
+    shape = _shape(codec, key)
+    if not isinstance(shape, Scalar):
+        raise refuse(
+            key, f"is {shape.expected}, which makes no groups: group by texts, numbers, times, enums and the like"
+        )
+    place = key if field is None else _place(plan, field)
+    if field is not None:
+        _check_shape(codec, place, what)
+    key_steps, steps = _steps(codec, key), _steps(codec, place)
+    places = (key,) if key.parts == place.parts else (key, place)
+    if len(places) > 1 and key.field is place.field and _sole in (*key_steps, *steps):
+        raise refuse(
+            place, "lies in the attribute that is grouped by, of which one place can be told: aggregate in Python"
+        )
+    groups: dict[Any, Any] = {}
+    reader = page_reader_of(replace(_only(request, place), select=places))
+    while not reader.done:
+        for item in (yield from reader.next(context)):
+            group = next(_values([item], key_steps), None)
+            before = groups.get(group)
+            if before is None:
+                if len(groups) >= most:
+                    raise ValidationError(
+                        f"group_by: there are more than {most} values of {key.name}: narrow the query, or allow more groups by"
+                        " most=..., each of which is held in memory",
+                        field=key.name,
+                    )
+                before = groups[group] = _BEGIN[what]
+            value = 1 if field is None else next(_values([item], steps), None)
+            if value is not None:
+                groups[group] = _with(what, before, value, place)
+    ends = _shape(codec, place) in _NUMBERS[1:]
+    return {group: _end(what, state, is_decimal=ends) for group, state in groups.items()}
+
+
+_BEGIN: Final[dict[str, Any]] = {"count": (0,), "sum": (0,), "average": (0, 0), "min": (None,), "max": (None,)}
+"""What is held of a group before its first value."""
+
+
+def _with(what: str, state: Any, value: Any, place: Location) -> Any:
+    """What is held of a group with one value more."""
+    if what == "count":
+        return (state[0] + 1,)
+    if what == "sum":
+        return (_plus(state[0], value, place),)
+    if what == "average":
+        return _plus(state[0], value, place), state[1] + 1
+    better = _less if what == "min" else _greater
+    return (value,) if state[0] is None or _is_better(better, value, state[0], place) else state
+
+
+def _end(what: str, state: Any, *, is_decimal: bool) -> Any:
+    if what == "average":
+        return _mean(*state)
+    return Decimal(state[0]) if what == "sum" and is_decimal else state[0]
 
 
 # ------------------------------------------------------------------------------------------------------- the attribute

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from dynamorm.ops.queries import query
 
-from ..builder import Builder
+from .. import aio  # its modules are loaded with their first use
+from ..builder import MAX_GROUPS, Builder
 from ..face import wrong_block
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from dynamorm.ops.calls.explain import Explain
     from dynamorm.ops.queries.pages import Page
 
+    from .groups import AsyncGroups
+
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
 V = TypeVar("V")
+K = TypeVar("K")
 
 
 class AsyncQuery(Builder[M]):
@@ -135,6 +139,19 @@ class AsyncQuery(Builder[M]):
         Example: ``await db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
         return await self._run(self._session.verbs.aggregate.greatest(self._session, self._request, field))
+
+    @overload
+    def group_by(self, field: Holds[K], *, most: int = ...) -> AsyncGroups[K]: ...
+    @overload
+    def group_by(self, field: str, *, most: int = ...) -> AsyncGroups[Any]: ...
+    def group_by(self, field: Any, *, most: int = MAX_GROUPS) -> AsyncGroups[Any]:
+        """Aggregate by the values of an attribute: a dict of each value's ``count()``, ``sum(...)``, ``average``, ``min``, ``max``.
+
+        Only the groups are in memory, ``most`` of them at most.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").group_by(Payment.status).sum(Payment.amount)``
+        """
+        return aio.groups.AsyncGroups(self._session, self._run, self._request, field, most=most)
 
     async def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
         """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import lease, query, stream, tables, transaction
+    from . import groups, lease, query, stream, tables, transaction
 
-    __all__ = ["lease", "query", "stream", "tables", "transaction"]
+    __all__ = ["groups", "lease", "query", "stream", "tables", "transaction"]
 else:
 
     def __getattr__(name: str) -> object:
-        if name not in {"lease", "query", "stream", "tables", "transaction"}:
+        if name not in {"groups", "lease", "query", "stream", "tables", "transaction"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 

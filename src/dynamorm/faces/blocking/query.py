@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from dynamorm.ops.queries import query
 
-from ..builder import Builder
+from .. import blocking  # its modules are loaded with their first use
+from ..builder import MAX_GROUPS, Builder
 from ..face import wrong_block
 
 if TYPE_CHECKING:
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from dynamorm.ops.calls.explain import Explain
     from dynamorm.ops.queries.pages import Page
 
+    from .groups import Groups
+
 M = TypeVar("M")
 N = TypeVar("N", int, "Decimal")
 V = TypeVar("V")
+K = TypeVar("K")
 
 
 class Query(Builder[M]):
@@ -132,6 +136,19 @@ class Query(Builder[M]):
         Example: ``db.model(Payment).where(Payment.merchant == "m1").max(Payment.amount)``
         """
         return self._run(self._session.verbs.aggregate.greatest(self._session, self._request, field))
+
+    @overload
+    def group_by(self, field: Holds[K], *, most: int = ...) -> Groups[K]: ...
+    @overload
+    def group_by(self, field: str, *, most: int = ...) -> Groups[Any]: ...
+    def group_by(self, field: Any, *, most: int = MAX_GROUPS) -> Groups[Any]:
+        """Aggregate by the values of an attribute: a dict of each value's ``count()``, ``sum(...)``, ``average``, ``min``, ``max``.
+
+        Only the groups are in memory, ``most`` of them at most.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").group_by(Payment.status).sum(Payment.amount)``
+        """
+        return blocking.groups.Groups(self._session, self._run, self._request, field, most=most)
 
     def delete_all(self, *, confirm: bool = False, progress: Callable[[int], Any] | None = None) -> int:
         """Delete every item that matches, page by page, and return how many; ``confirm=True`` must be given.

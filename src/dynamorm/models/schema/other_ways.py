@@ -77,7 +77,6 @@ BUILDER: Final[dict[str, str]] = {
     "only": ".select(field, ...)",
     "use_index": ".index(name)",
     "distinct": "a set of the objects' values: DynamoDB has no such function",
-    "group_by": "a dict that the program fills: DynamoDB has no such function",
     "join": ".collect(...) for several classes in one partition: DynamoDB has no joins",
 }
 """What is tried with a query."""

@@ -353,13 +353,20 @@ class _Candidates:
         spread: tuple[str, ...] = ()
         if self.plan.codec.composites or self.plan.codec.placed:
             spread = key_conditions.partitions(used[0])
-        holds = None if index is None else held(self.schema, index)
+        holds = None if index is None or self._fetches(index) else held(self.schema, index)
         if len(used[1]) < len(self.terms) or self.filters:
             filter_terms = self.filter_terms(used)
             if holds is not None and self.tagged is not None:
                 family, filter_terms = True, filter_terms[:-1]
             return QueryPlan(index, used[0], filter_terms, holds=holds, partitions=spread, family=family, why=why)
         return QueryPlan(index, used[0], holds=holds, partitions=spread, why=why)
+
+    def _fetches(self, index: Index) -> bool:
+        """Whether a query reads what this index does not hold in the same request: a local index has its table beside it."""
+        if index.kind != "LSI" or self.tagged is not None:
+            return False
+        holds, request = held(self.schema, index), self.request
+        return holds is not None and (request.hydrate or any(place.field.name not in holds for place in request.select))
 
     def by_name(self, index: Index) -> QueryPlan:
         """The plan for an index that was asked for by name: it may lack items or attributes."""
@@ -399,7 +406,7 @@ class _Candidates:
         """A filter on what the index does not hold would be false of every item."""
         holds = held(self.schema, index)
         if holds is not None:
-            if not self.request.hydrate and lacks_needed(self.plan, holds):
+            if not self.request.hydrate and lacks_needed(self.plan, holds) and not self._fetches(index):
                 raise refusals.lacks_needed(self.schema, index)
             if self.tagged is not None:
                 filter_terms = filter_terms[:-1]

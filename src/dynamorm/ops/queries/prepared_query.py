@@ -170,7 +170,7 @@ def _parameters(
     """What every body of the request says, and the reader of the answers."""
     parameters: dict[str, Any] = {"TableName": plan.table}
     placeholders = Placeholders()
-    if request.hydrate and request.misfit != "raise":
+    if request.hydrate and request.misfit != "raise" and query_plan.holds is not None:
         raise ValidationError(
             f"{plan.codec.schema.name}: hydrate() reads items by their keys, and on_misfit() is of a query's own: say one",
             field="on_misfit",
@@ -196,6 +196,8 @@ def _parameters(
     reader: Callable[..., Page] = plan.codec.read_page
     if request.select or query_plan.holds is not None:
         reader = _partly(plan, request, query_plan, placeholders, parameters)
+    elif request.hydrate and index is not None and index.projection != "ALL":
+        parameters["Select"] = "ALL_ATTRIBUTES"  # of a local index: what it does not hold comes with the same answer
     if request.misfit != "raise":
         reader = partial(reader, lenient=True)
     # DynamoDB refuses an empty map.
