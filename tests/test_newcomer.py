@@ -101,7 +101,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     ("P.amount + 1", "InvalidUse", ["P.amount.add(n)"]),
     ('P.id.startswith("a")', "InvalidAttribute", [".begins_with(text)"]),
     ("P.note.is_null()", "InvalidAttribute", ["== None"]),
-    ('P.tags.extend(["x"])', "InvalidAttribute", [".append(x) for each element"]),
+    ('P.tags.insert(0, "x")', "InvalidAttribute", [".prepend(x), .append(x) or [index].set(x)"]),
     ("db.model(P).where(P.at is None).all()", "ValidationError", ["== None"]),
     ('DB(Presets.production(region="us-east1")).get(P, "a")', "ConfigError", ["us-east1", "correct it"]),
     ("db.tables.ensure(Indexed)", "ModelError", ["by-note", "db.tables.plan(Indexed)", "db.tables.apply(plan)"]),

@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FOR_PROGRAMS = frozenset(
     {
         *("cli", "dashboard", "encryption", "fastapi", "ion", "local", "logging", "metrics", "parquet", "pydantic"),
-        *("redis", "secure", "spool", "testing", "top", "tracing"),
+        *("redis", "secure", "spool", "testing", "top", "tracing", "zstd"),
     }
 )
 """Extras that programs ask for: the second list of components is of them."""
