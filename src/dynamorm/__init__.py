@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dynamorm.models.schema.compressed import Compressed
     from dynamorm.models.schema.schema import schema_of
     from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
+    from dynamorm.models.validators import field_validator, model_validator
     from dynamorm.ops.queries.pages import Page
 
     from .config.licence.gate import is_enterprise
@@ -145,11 +146,13 @@ __all__ = [
     "created_at",
     "deadline",
     "env_or_default",
+    "field_validator",
     "gsi",
     "id_time",
     "is_enterprise",
     "ksuid",
     "lsi",
+    "model_validator",
     "partition_key",
     "schema_of",
     "sort_key",
@@ -201,6 +204,8 @@ _LAZY = {
     "id_time": "models.ids",
     "is_enterprise": "config.licence.gate",
     "ksuid": "models.ids",
+    "field_validator": "models.validators",
+    "model_validator": "models.validators",
     "schema_of": "models.schema.schema",
     "tenant_scope": "plugins.tenancy",
     "ulid": "models.ids",

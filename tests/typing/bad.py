@@ -20,6 +20,8 @@ from dynamorm import (
     composite,
     id_time,
     ksuid,
+    field_validator,
+    model_validator,
     partition_key,
     sort_key,
     ttl,
@@ -70,6 +72,8 @@ attr(default_factory=list, validators=len)  # E a tuple of functions
 ttl(name=5)  # E type of a limit
 ttl(composite("a"), init=False)  # E what is computed is no time to live
 register(table="made", partition="pk", composites={"pk": "id"})  # E a key is made by composite(...)
+field_validator(5)  # E names are text
+model_validator(5)  # E names are text
 Payment()  # E missing
 Payment(id="x")  # E missing amount
 Payment("x", 5)  # E positional

@@ -46,10 +46,12 @@ from dynamorm import (
     composite,
     created_at,
     deadline,
+    field_validator,
     gsi,
     id_time,
     ksuid,
     lsi,
+    model_validator,
     partition_key,
     sort_key,
     ttl,
@@ -171,6 +173,25 @@ class Reversal(Model, table="reversals"):
 class Bill(Model, table="bills"):
     tenant_id: Attr[str] = partition_key(Tenant())
     number: Attr[str] = sort_key()
+
+
+class Booked(Model, table="booked", validate="always"):
+    id: Attr[str] = partition_key()
+    begins: Attr[int]
+    ends: Attr[int]
+
+    @field_validator("id")
+    @staticmethod
+    def lower(value: str) -> str:
+        return value.lower()
+
+    @model_validator("begins", "ends")
+    def in_order(self) -> None:
+        assert_type(self.begins, int)
+
+
+assert_type(Booked.lower("A"), str)
+Booked(id="a", begins=1, ends=2).in_order()
 
 
 @register(table="made", partition="pk", composites={"pk": composite("id")})

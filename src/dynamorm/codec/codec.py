@@ -184,6 +184,7 @@ class ModelCodec:
         invalid, ours = source.bind("ValidationError", ValidationError), source.bind("DynamORMError", DynamORMError)
         kind = source.bind("Model", self.model)
         return [
+            *self.record.check_lines(source, self.careful.encode),
             "try:",
             f"    if o.__class__ is not {kind}: raise TypeError",
             *(f"    {line}" for line in lines),
@@ -360,7 +361,11 @@ class ModelCodec:
         """Copies every field that is stored: in one function, which takes a third of the time of a loop."""
         source = Source()
         names = [plan.name for plan in self.record.plans if plan.unstored is None]
-        source.define("copy", "target, source", [f"target.{name} = source.{name}" for name in names] or ["pass"])
+        lines = [f"target.{name} = source.{name}" for name in names]
+        if self.schema.validated:  # what is stored is not looked at
+            set_ = source.bind("set", object.__setattr__)
+            lines = [f"{set_}(target, {name!r}, source.{name})" for name in names]
+        source.define("copy", "target, source", lines or ["pass"])
         source.compile(f"{self.schema.name} copied")
         copy: Callable[[Any, Any], None] = source.names["copy"]
         return copy

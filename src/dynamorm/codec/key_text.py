@@ -34,6 +34,20 @@ def text_of(obj: Any, name: str) -> str | None:
     return composite.text(item)
 
 
+def valid(model: type[Any], name: str, value: Any) -> Any:
+    """The value of a field as it may be stored: as its validators leave it. Raises: ValidationError, as a write would.
+
+    Example: ``valid(Account, "email", " A@B.example ")``
+    """
+    kind: Any = model  # a class is hashable, which mypy does not see
+    codec = _bare_codec(kind)
+    field = codec.field(name)
+    if value is None and field.filled_in:
+        return value
+    wire = codec.encode_field(name, value)
+    return value if wire is None or not field.validators else codec.decode_field(name, wire)
+
+
 @cache
 def _bare_codec(model: type) -> ModelCodec:
     """A codec without any plugin, which knows no table's name: it only makes texts of values."""

@@ -66,9 +66,9 @@ def construct_slots(cls: Any, values: dict[str, Any]) -> Any:
             " item a class that is not"
         )
     obj = object.__new__(cls)
-    obj.__loaded__ = None
     for name, value in values.items():
         setattr(obj, name, value)
+    obj.__loaded__ = None  # last: until then nobody looks at what is set
     return obj
 
 

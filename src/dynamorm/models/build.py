@@ -50,8 +50,19 @@ def build_schema(
         crypto_name=settings.get("crypto_name") or parent.crypto_name or settings["table"] or parent.table,
         namespace=parent.namespace,
         typevars=typevars,
+        checks=parent.checks,
+        validated=parent.validated or validates(name, settings["validate"]),
     )
     return complete(schema, indexes, tag=settings["tag"])
+
+
+def validates(name: str, given: Any) -> bool:
+    """Whether objects of a class are looked at whenever they are made or changed. Raises: ModelError."""
+    if given not in (None, "always"):
+        raise ModelError(
+            f'class {name}: validate is "always", or is left out: objects are then looked at before a write'
+        )
+    return given is not None
 
 
 def table_settings(name: str, given: Any, parent: Schema | None) -> Any:

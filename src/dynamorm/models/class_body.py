@@ -51,6 +51,36 @@ def cached_properties(bases: Iterable[type], namespace: dict[str, Any]) -> Itera
     return ((name, member) for name, member in members.items() if isinstance(member, cached_property))
 
 
+class _Use:
+    """Whether any class of this process has methods that a decorator of the library marks: else nobody looks for them."""
+
+    ever: bool = False
+
+
+USE = _Use()
+
+
+def marked(mark: str, bases: Iterable[type], namespace: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each function that bears a mark, of a class body and of its bases: its name, itself, and what the mark says.
+
+    One that a later class overrides by another of its name counts no more.
+    """
+    members: dict[str, Any] = {}
+    for base in reversed(tuple(bases)):
+        for cls in reversed(base.__mro__):
+            members.update({name: value for name, value in vars(cls).items() if name in members or _of(value, mark)})
+    members.update({name: value for name, value in namespace.items() if name in members or _of(value, mark)})
+    for name, value in members.items():
+        said = _of(value, mark)
+        if said is not None:
+            yield name, getattr(value, "__func__", value), said
+
+
+def _of(value: Any, mark: str) -> Any:
+    function = value.__func__ if isinstance(value, staticmethod) else value
+    return getattr(function, mark, None) if hasattr(function, "__code__") else None
+
+
 class CachedInSlot:
     """A `functools.cached_property` of a class whose objects have slots: the value is kept in one of them.
 

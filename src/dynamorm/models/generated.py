@@ -10,6 +10,7 @@ from dynamorm.errors import DynamORMError, InvalidUse, MissingArgument, UnknownA
 from dynamorm.models.schema.composite import Composite, composites_of
 from dynamorm.models.schema.schema import MISSING, SCHEMAS, Field, Schema
 
+from .always import made, setter, together
 from .declare import did_you_mean
 
 SOURCE: Final = "__replaced__"
@@ -22,13 +23,17 @@ def methods(schema: Schema, *, after: bool = False) -> dict[str, Any]:
         "MISSING": MISSING, "_SOURCE": {SOURCE}, "_absent": _absent, "_refuse": _refuse, "_shown": _shown, "_carefully": _carefully,
         "_take_state": _take_state,
     }  # fmt: skip
+    if schema.validated:
+        names |= {"_made": made, "_together": together}
     source = "\n".join((_init(schema, names, after=after), _eq(schema), _repr(schema)))
     filename = f"<dynamorm model {schema.name} {id(schema):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), names)
     functions = {name: names[name] for name in ("__init__", "__eq__", "__repr__")}
     wraps = {key: _wrapper(field.unstored.wrap) for key, field in schema.fields.items() if field.unstored is not None}
-    if wraps:
+    if schema.validated:
+        functions["__setattr__"] = setter(schema, wraps)
+    elif wraps:
         functions["__setattr__"] = _wrapping(wraps)
     if any(getattr(option, "unpickled", False) for field in schema.fields.values() for option in field.options):
         functions |= {"__reduce_ex__": _refuse_pickle, "__copy__": _copy, "__deepcopy__": _deep_copy}
@@ -91,7 +96,7 @@ def _wrapper(wrap: Any) -> Any:
 
 def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
     required, optional = [], []
-    body = [" self.__loaded__ = None"]
+    body = [_NO_STATE]
     computed = composites_of(schema)
     wrapped: list[str] = []
     for key, field in schema.fields.items():
@@ -120,9 +125,14 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
         absent = " or ".join(f"{key} is MISSING" for key in required)
         missing = ", ".join(f"{key!r}: {key} is MISSING" for key in required)
         body.insert(0, f" if {absent}: _missing = {{{missing}}}; {let_go}_absent(self, _missing)")
+    if schema.validated:  # until it has its state, what is set is not looked at
+        body.remove(_NO_STATE)
+        body += [_carefully_done("_made(self)", let_go), _NO_STATE]
     body.append(" if _unknown: _take_state(self, _unknown)")
     if after:
         body.append(" self.__post_init__()")
+    if schema.validated:
+        body.append(_carefully_done("_together(self)", let_go))
     named = [*(f"{key}=MISSING" for key in required), *optional]
     arguments = ", ".join(["self", *(["*", *named] if named else []), "**_unknown"])
     first = "".join(f" {line}\n" for line in wrapped)
@@ -130,6 +140,14 @@ def _init(schema: Schema, names: dict[str, Any], *, after: bool) -> str:
     # What raises finds no value that is shown nowhere in the variables of this frame.
     refused = f" if _unknown and _unknown.keys() != _SOURCE: {let_go}_refuse(self, _unknown)\n"
     return f"def __init__({arguments}):\n{first}{refused}" + "\n".join(body) + "\n"
+
+
+_NO_STATE: Final = " self.__loaded__ = None"
+
+
+def _carefully_done(call: str, let_go: str) -> str:
+    """The line of a call that may raise, in whose frame nothing is left of what is shown nowhere."""
+    return f" try: {call}\n except BaseException: {let_go}raise" if let_go else f" {call}"
 
 
 def _eq(schema: Schema) -> str:

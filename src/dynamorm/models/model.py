@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABCMeta
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 from msgspec.structs import replace
 
@@ -19,7 +20,7 @@ from dynamorm.models.schema.schema import SCHEMAS, Index, Schema
 
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema
-from .class_body import CachedInSlot, cached_properties, has_post_init, refuse_constructor, slot_of
+from .class_body import USE, CachedInSlot, cached_properties, has_post_init, refuse_constructor, slot_of
 from .declare import Attr, Spec, attr, created_at, did_you_mean, partition_key, sort_key, ttl, updated_at, version
 from .generated import methods
 from .split import constructor_of, split_fields
@@ -37,6 +38,7 @@ _CLASS_SETTINGS = frozenset(
         "omit_empty",
         "settings",
         "crypto_name",
+        "validate",
     }
 )
 
@@ -105,6 +107,7 @@ class ModelMeta(MixinMeta):
         omit_empty: bool | None = None,
         settings: Any = None,
         crypto_name: str | None = None,
+        validate: Literal["always"] | None = None,
         **unknown: Any,
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
@@ -124,12 +127,15 @@ class ModelMeta(MixinMeta):
             "omit_empty": omit_empty,
             "settings": settings,
             "crypto_name": crypto_name,
+            "validate": validate,
         }
         refuse_constructor(name, bases, namespace, ModelMeta)
         split_fields(name, namespace, scope)
         bodies = [*_mixin_bodies(bases), _body_of(name, namespace, scope)]
         parent = _parent_schema(name, bases)
         schema = build_schema(name, bodies, parent, class_settings, _typevars(parent, namespace))
+        if USE.ever:  # a class of this process has marked methods
+            schema = import_module("dynamorm.models.validators").with_validators(schema, bases, namespace)
         return _finish(mcls, name, bases, namespace, scope=scope, schema=schema, parent=parent)
 
     def __init__(cls, *_: Any, **__: Any) -> None:
@@ -235,8 +241,7 @@ class ComputedText:
         self.name = name
 
     def __call__(self, obj: Any) -> str | None:
-        from importlib import import_module  # by name: nothing below the codec may depend on it
-
+        # By name: nothing below the codec may depend on it.
         text: str | None = import_module("dynamorm.codec.key_text").text_of(obj, self.name)
         return text
 
@@ -250,8 +255,7 @@ class _Plain:
         self._what = what
 
     def __get__(self, obj: Any, cls: type) -> Any:
-        from importlib import import_module  # by name: nothing below the faces may depend on an adapter
-
+        # By name: nothing below the faces may depend on an adapter.
         return getattr(import_module("dynamorm.adapters.plain"), self._what)(cls)
 
 
@@ -264,7 +268,8 @@ class Model(metaclass=ModelMeta):
     ``strict_creates=True`` (create each item by a transaction with a token, see `DB.create`),
     ``write_tokens=False`` (do not store ``_wt``: an ambiguous write is then reported as `OutcomeUnknown`),
     ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...), ``crypto_name`` (the name by which
-    encrypted values are bound to their table, for one that was renamed). A model without a table is
+    encrypted values are bound to their table, for one that was renamed), ``validate="always"`` (objects are looked at when they are
+    made and when a field is assigned, and not only before a write). A model without a table is
     used as a nested value.
 
     Example::
@@ -289,16 +294,14 @@ class Model(metaclass=ModelMeta):
 
     def __replace__(self, /, **changes: Any) -> Self:
         """What `copy.replace` does, and `dataclasses.replace` with it: all but the changes is kept."""
-        from importlib import import_module  # by name, as above
-
+        # By name, as above.
         replaced: Self = import_module("dynamorm.adapters.plain").replaced(self, changes)
         return replaced
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Let pydantic (and so FastAPI) read and write a model; the work is done by the adapter."""
-        from importlib import import_module  # by name: nothing below the faces may depend on an adapter
-
+        # By name, as above.
         return import_module("dynamorm.adapters.pydantic").core_schema_of_model(source, handler)
 
 

@@ -16,6 +16,7 @@ from dynamorm.codec.placing import NO_SCOPE, Place
 from dynamorm.codec.state import Access
 from dynamorm.codec.state import Place as Slot
 from dynamorm.codec.tours import Tour, Walks, lead
+from dynamorm.models.schema.checks import checked
 from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
 
@@ -219,10 +220,22 @@ class Record(Shape):
                 f"if {source.bind(f'required_{self.cls.__name__}', required)} - o.keys():",
                 f"    {misfit_}('a {self.expected} with all required keys', o, 'one that lacks a key')",
             ]
+        lines += self.check_lines(source)
         lines += self.body_lines(source)
         if self.keeps_unknown:  # what a nested object was read with and its class does not know
             lines[-1] = "return {**o.__loaded__, **w} if o.__loaded__.__class__ is dict else w"
         return lines
+
+    def check_lines(self, source: Source, explain: Callable[[Any], object] | None = None) -> list[str]:
+        """The line that asks the validators of several fields, where the class has any.
+
+        With ``explain`` (see `checked`) an object of a subclass is not looked at, which has a codec of its own.
+        """
+        schema = SCHEMAS.get(self.cls) if self.style == SLOTS else None
+        if schema is None or not schema.checks:
+            return []
+        line = f"{source.bind(f'check_{self.cls.__name__}', checked(schema, explain))}(o)"
+        return [line if explain is None else f"if o.__class__ is {source.bind('Checked', self.cls)}: {line}"]
 
     def body_lines(self, source: Source) -> list[str]:
         """The lines from object ``o`` to ``return`` of its wire map: the key, what is always written, then the rest."""

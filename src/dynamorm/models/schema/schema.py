@@ -236,6 +236,14 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
         return f"<Field {self.owner}.{self.name}>"
 
 
+class Check(Struct, frozen=True, eq=False):
+    """A validator of several fields: what it is called, their names, and the function of an object that has them."""
+
+    name: str
+    fields: tuple[str, ...]
+    function: Callable[[Any], Any]
+
+
 class Key(Struct, frozen=True):
     """A primary key, by field names. ``sort`` is None for a table with a partition key only."""
 
@@ -280,7 +288,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
     of it; ``settings`` is the table's (a `dynamorm.models.schema.table_settings.TableSettings`); ``crypto_name`` is
     the name of the table as encrypted values know it: it stays when the table is renamed or prefixed; ``namespace`` resolves annotations
-    that were still text when the class was made.
+    that were still text when the class was made. ``checks`` are the validators of several fields; ``validated`` says that objects are
+    looked at whenever they are made or changed.
     """
 
     model: type
@@ -297,6 +306,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     crypto_name: str | None = None
     namespace: dict[str, Any] = {}
     typevars: dict[Any, Any] = {}
+    checks: tuple[Check, ...] = ()
+    validated: bool = False
 
     def role(self, role: Role) -> Field | None:
         """The field that has this role, or None."""

@@ -49,6 +49,10 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
+    if codec.schema.checks:
+        from .validators import ValidatorsRule  # loaded with the first model that has it
+
+        rules.append(ValidatorsRule(codec.schema))
     rules += of_options(codec.schema)
     rules += sorted(of_plugins, key=lambda rule: rule.last)
     if codec.bounded:
