@@ -67,9 +67,9 @@ def test_a_comparison_without_parentheses_is_told_to_have_some(refused, wrong):
 @pytest.mark.parametrize(
     ("wrong", "remedy"),
     [
-        (lambda: P.amount + 1, "P.amount.add(n)"),
-        (lambda: P.amount - 1, "P.amount.add(n)"),
-        (lambda: 1 + P.amount, "P.amount.add(n)"),
+        (lambda: P.amount + None, "P.amount.add(n)"),
+        (lambda: P.amount - True, "P.amount.add(n)"),
+        (lambda: True + P.amount, "P.amount.add(n)"),
         (lambda: P.amount * 2, "P.amount.add(n)"),
         (lambda: P.amount / 2, "P.amount.add(n)"),
         (lambda: operator.iadd(P.amount, 1), "P.amount.add(n)"),
@@ -84,6 +84,21 @@ def test_a_comparison_without_parentheses_is_told_to_have_some(refused, wrong):
 )
 def test_a_computation_with_an_attribute_names_the_update_that_does_it(refused, wrong, remedy):
     refused(InvalidUse, wrong, remedy)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: P.amount + 1 + 1, "one + or - for each attribute"),
+        (lambda: 2 * (P.amount - P.amount), "one + or - for each attribute"),
+        (lambda: P.amount + 1 > 1, "P.amount > value"),
+        (lambda: P.amount == P.amount + 1, "computed in updates only"),
+        (lambda: bool(P.amount + 1), "its value is not known here"),
+    ],
+    ids=range(5),
+)
+def test_what_is_computed_goes_into_an_update(refused, wrong, said):
+    refused(InvalidUse, wrong, said, "amount")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,16 @@ def f(db: DB, when: datetime) -> None:
     least: int = db.model(Payment).min(Payment.amount)  # E may be None
     left: str = db.increment(Payment, "x", Payment.amount)  # E an int
     db.transact_get([("x", Payment)])  # E the model comes first
-    Payment.amount + 1  # E no arithmetic
+    Payment.id + 1  # E not a number
+    Payment.amount + "x"  # E not a number
+    Payment.amount.set(Payment.amount + 1.5)  # E a float
+    Payment.id.set(Payment.amount + 1)  # E an int, not a str
+    Payment.tags.concat(Payment.id)  # E not a list
+    Payment.tags.set(Payment.tags.concat([5]))  # E element type
+    Payment.amount.add(1, strict="yes")  # E a bool
+    Payment.amount.add(1, start="x")  # E a number
+    Payment.tags.add({"x"}, start=1)  # E no number
+    db.update(p, Payment.amount + 1)  # E computed, not an Update
     Payment.id.startswith("x")  # E begins_with
     Payment.tags.extend([5])  # E element type
     Payment.tags.extend_or_create("x", "y")  # E one list

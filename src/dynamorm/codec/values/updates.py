@@ -64,7 +64,7 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
             raise refusal(
                 codec, parts, f"cannot take over the value of {_name(source)}, which may be anything: load the object"
             )
-        if not _is_readable_as(shape, other):
+        if not is_readable_as(shape, other):
             raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
 
 
@@ -165,12 +165,12 @@ def _needed(codec: Any, parts: tuple[Any, ...]) -> bool:
     return plans is not None and any(plan.name == last.name and plan.missing() is None for plan in plans)
 
 
-def _is_readable_as(shape: Shape, other: Shape) -> bool:
+def is_readable_as(shape: Shape, other: Shape) -> bool:
     """Whether whatever is stored for ``other`` can be read as ``shape``."""
     if shape is other or shape is ANY:
         return True
     if isinstance(shape, Nullable):
-        return _is_readable_as(shape.inner, other.inner if isinstance(other, Nullable) else other)
+        return is_readable_as(shape.inner, other.inner if isinstance(other, Nullable) else other)
     if type(shape) is not type(other) or shape.tag != other.tag:
         return False
     if isinstance(shape, Scalar):
@@ -179,7 +179,7 @@ def _is_readable_as(shape: Shape, other: Shape) -> bool:
     if not inside:  # a class, whose members are its own affair
         cls = getattr(shape, "cls", None)
         return cls is not None and cls is getattr(other, "cls", None)
-    return len(inside) == len(others) and all(map(_is_readable_as, inside, others))
+    return len(inside) == len(others) and all(map(is_readable_as, inside, others))
 
 
 def _name(parts: tuple[Any, ...]) -> str:

@@ -69,6 +69,9 @@ def check_updates(schema: Schema, updates: Sequence[Update], allow: Collection[s
         _check_owner(schema, path)
         if isinstance(update.value, Location):
             _check_owner(schema, update.value)
+        elif update.kind == "compute":
+            for source in update.value.sources:
+                _check_owner(schema, source)
         problem = _LIBRARY_OWNED.get("partition" if field.name in keys else field.role)
         if problem is not None:
             raise refuse(path, problem, *(("ErrInvalidModel",) if field.name not in keys else ()))
@@ -156,6 +159,8 @@ def operators(expression: Condition | Update) -> int:
         started = expression.start is not None
         if expression.kind == "first_of":
             return 1 + len(expression.value[0])
+        if expression.kind == "compute":
+            return 1 + sum(start is not None for start in expression.value.starts)
         if expression.kind == "add":
             return 2 if started or len(expression.path.parts) > 1 else 0
         if isinstance(expression.value, Elements):

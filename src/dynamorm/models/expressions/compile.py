@@ -13,7 +13,7 @@ from dynamorm.errors import ExpressionTooLarge, ValidationError
 
 from .check import COUNT_FROM, MAX_TEXT, check_overlap, check_paths, check_size, check_updates, too_long
 from .elements import Elements
-from .tree import Comparison, Condition, Location, Node, Update, Wire, not_a_condition, not_an_update, refuse
+from .tree import Comparison, Computed, Condition, Location, Node, Update, Wire, not_a_condition, not_an_update, refuse
 
 __all__ = [
     "Encode",
@@ -243,6 +243,8 @@ def _operand(path: Location, value: Any, what: What, placeholders: Placeholders,
         return _path(value, placeholders)
     if isinstance(value, Wire):
         return placeholders.value(value.value)
+    if isinstance(value, Computed):
+        raise refuse(path, f"{value.shown} is computed in updates only, by .set({value.shown}), and in no other place")
     raise refuse(path, f"a {type(value).__name__.lower()} is not a value")
 
 
@@ -427,8 +429,23 @@ def _extend(held: str, path: Location, value: Elements, placeholders: Placeholde
     return f"list_append({more}, {held})" if value.in_front else f"list_append({held}, {more})"
 
 
+def _compute(_: str, path: Location, value: Computed, placeholders: Placeholders, encode: Encode) -> str:
+    texts: list[str] = []
+    for operand, start in zip(value.operands, value.starts, strict=True):
+        if isinstance(operand, Location):
+            encode(operand, path, "other")
+            texts.append(_held(_path(operand, placeholders), start, placeholders))
+        elif value.op == "list_append":
+            texts.append(_list(path, operand, placeholders, encode))
+        else:
+            texts.append(_needed(path, operand, "number", placeholders, encode))
+    left, right = texts
+    return f"list_append({left}, {right})" if value.op == "list_append" else f"{left} {value.op} {right}"
+
+
 _COMPUTED: Final[dict[str, Callable[[str, Location, Any, Placeholders, Encode], str]]] = {
     "add": _add,
+    "compute": _compute,
     "first_of": _first_of,
     "append": _append,
     "prepend": _prepend,

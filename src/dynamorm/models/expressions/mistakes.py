@@ -85,6 +85,48 @@ class _Instead:
         raise InvalidAttribute(f"{path.name} has no .{self._name}: {remedy}", field=path.name)
 
 
+def refused_sum(sign: str, path: Any, other: Any, *, turned: bool) -> InvalidUse:
+    """The error for a sum of an attribute and what is neither a number nor an attribute."""
+    try:
+        _arithmetic(sign, turned=turned)(path, other)
+    except InvalidUse as error:
+        return error
+    raise AssertionError("it always refuses")
+
+
+def _assigned(sign: str) -> Callable[[Any, Any], Any]:
+    def refused(path: Any, other: Any) -> Any:
+        raise refused_sum(sign, path, other, turned=False)
+
+    return refused
+
+
+def _twice(found: Any, _: Any) -> Any:
+    raise InvalidUse(
+        f"({found.shown}) is computed once by DynamoDB, which takes one + or - for each attribute: read the object, and set what you"
+        " have computed",
+        field=found.sources[0].name,
+    )
+
+
+def _compared(found: Any, _: Any) -> Any:
+    raise InvalidUse(
+        f"({found.shown}) is computed in updates only: compare the attribute, and compute with the other side, as in"
+        f" {found.sources[0].name} > value",
+        field=found.sources[0].name,
+    )
+
+
+def teach_sums(computed: Any) -> None:
+    """Give the class of what is computed an answer to what one tries with it."""
+    for name in _ARITHMETIC:
+        setattr(computed, f"__{name}__", _twice)
+        setattr(computed, f"__r{name}__", _twice)
+    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(computed, f"__{name}__", _compared)
+    computed.__hash__ = object.__hash__
+
+
 def _arithmetic(sign: str, *, turned: bool = False) -> Callable[[Any, Any], Any]:
     def refused(path: Any, other: Any) -> Any:
         where = f"{path.field.owner}.{path.name}"
@@ -161,6 +203,9 @@ def teach(path: Any) -> None:
     for name, remedy in INSTEAD.items():
         setattr(path, name, _Instead(name, remedy))
     for name, sign in _ARITHMETIC.items():
+        if name in _COMPUTED:
+            setattr(path, f"__i{name}__", _assigned(sign))
+            continue
         setattr(path, f"__{name}__", _arithmetic(sign))
         setattr(path, f"__r{name}__", _arithmetic(sign, turned=True))
     for name, sign in {"and": "&", "or": "|"}.items():
@@ -172,3 +217,5 @@ def teach(path: Any) -> None:
 
 
 _ARITHMETIC: Final = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"}
+_COMPUTED: Final = frozenset({"add", "sub"})
+"""What DynamoDB computes: `dynamorm.models.expressions.path.Sum`."""

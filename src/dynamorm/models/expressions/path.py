@@ -10,21 +10,35 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, NoReturn, Protocol, TypeVar, overload
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, NoReturn, Protocol, TypeVar, overload
 
 from dynamorm.errors import InvalidUse
 from dynamorm.models.schema.schema import Field, Json
 
 from .elements import Elements
 from .mistakes import teach
+from .sums import Holds, Sum
 from .tree import Comparison, Condition, Location, Node, Part, Update, UpdateKind, Wire, paths, refuse, terms
 
-__all__ = ["Comparison", "Condition", "Location", "Path", "Size", "Update", "Wire", "paths", "system_path", "terms"]
+__all__ = [
+    "Comparison",
+    "Condition",
+    "Holds",
+    "Location",
+    "Path",
+    "Size",
+    "Sum",
+    "Update",
+    "Wire",
+    "paths",
+    "system_path",
+    "terms",
+]
 
 T = TypeVar("T")
 U = TypeVar("U")
 A = TypeVar("A", bound="Addend")
-H_co = TypeVar("H_co", covariant=True)
 
 MAX_IN = 100
 """Operands of IN. Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -44,15 +58,6 @@ class Addend(Protocol):
     def added_to(self, path: Path[Any], /) -> Update:
         """The update, which may have a condition of its own: see `Update.where`."""
         ...
-
-
-class Holds(Location, Generic[H_co]):
-    """What a path is to a type checker when only read: what holds a ``str`` also holds a ``str | None``.
-
-    It is the ``self`` of the methods that only some paths have. A path itself is exact, since it can also be set.
-    """
-
-    __slots__ = ()
 
 
 class Path(Holds[T]):
@@ -253,15 +258,20 @@ class Path(Holds[T]):
 
     # Updates
 
-    def set(self, value: T | Path[T] | Path[T | None]) -> Update:
-        """Replace the attribute by a value, or by what another attribute holds before the update.
+    def set(self, value: T | Path[T] | Path[T | None] | Sum[T]) -> Update:
+        """Replace the attribute by a value, by what another attribute holds before the update, or by what is computed of some.
+
+        ``P.b + 1``, ``5 - P.b``, ``P.b - P.c`` of numbers, and ``P.b.concat(P.c)`` of lists are computed by DynamoDB, of what is
+        stored before the update. An attribute that is missing counts as its default; without one the update is refused.
 
         None is stored as `create` and `save` store it: left out where that is read as None, else as NULL. Where the type
         does not allow it, the update is refused.
 
-        Example: ``Payment.amount.set(6)``
+        Raises: ConditionFailed, where it is sent, for an attribute that is missing or None and must not be.
+
+        Example: ``Payment.amount.set(6)``, ``Payment.total.set(Payment.amount + Payment.fee)``
         """
-        return Update("set", self, value)
+        return Update("compute" if value.__class__ is Sum else "set", self, value)
 
     def remove(self) -> Update:
         """Take the attribute (or list element) away.
@@ -280,13 +290,15 @@ class Path(Holds[T]):
         return Update("if_not_exists", self, _present(self, value))
 
     @overload
-    def add(self: Holds[int | None], value: int | Wire) -> Update: ...
+    def add(self: Holds[int | None], value: int | Wire, *, strict: bool = ..., start: int = ...) -> Update: ...
     @overload
-    def add(self: Holds[Decimal | None], value: Decimal | int) -> Update: ...
+    def add(
+        self: Holds[Decimal | None], value: Decimal | int, *, strict: bool = ..., start: Decimal | int = ...
+    ) -> Update: ...
     @overload
-    def add(self: Path[float], value: float) -> Update: ...
+    def add(self: Path[float], value: float, *, strict: bool = ..., start: float = ...) -> Update: ...
     @overload
-    def add(self: Path[float | None], value: float) -> Update: ...
+    def add(self: Path[float | None], value: float, *, strict: bool = ..., start: float = ...) -> Update: ...
     @overload
     def add(self: Holds[builtins.set[U] | None], value: AbstractSet[U]) -> Update: ...
     @overload
@@ -295,15 +307,20 @@ class Path(Holds[T]):
     def add(self: Path[frozenset[U] | None], value: AbstractSet[U]) -> Update: ...
     @overload
     def add(self: Holds[A | None], value: A) -> Update: ...
-    def add(self, value: Any) -> Update:
+    def add(self, value: Any, *, strict: bool = False, start: Any = None) -> Update:
         """Add a number (which may be negative), or elements to a set. A missing attribute counts as its default, else as 0.
+
+        A number that is missing counts as ``start``, where that is given; with ``strict`` the update is refused for one that is
+        missing or None (ConditionFailed).
 
         A value of a class that says itself what adding it is, such as `dynamorm.payments.Money`, brings its own condition.
 
         Raises: ValidationError for an empty set, or what is neither a number nor a set.
 
-        Example: ``Payment.amount.add(-5)``, ``Payment.flags.add({"held"})``
+        Example: ``Payment.amount.add(-5)``, ``Payment.flags.add({"held"})``, ``Payment.number.add(1, start=1000)``
         """
+        if strict is not False or start is not None:
+            return _counted(self, value, strict, start)
         if isinstance(value, (int, Decimal, float, Wire)) and not isinstance(value, bool):
             return Update("add", self, value)
         if isinstance(value, AbstractSet):
@@ -471,6 +488,30 @@ def _present(path: Path[Any], value: Any) -> Any:
     if value is None:
         raise refuse(path, "None has no place here: a missing attribute is found with `== None` or .not_exists()")
     return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, Decimal, float, Wire, NoneType)) and not isinstance(value, bool)
+
+
+def _counted(path: Path[Any], value: Any, strict: object, start: Any) -> Update:
+    """The addition of a number that must be there, or that begins elsewhere."""
+    wrong = next((one for one in (value, start) if not _is_number(one)), None)
+    if wrong is not None:
+        given, value, start, wrong = (
+            type(wrong).__name__,
+            None,
+            None,
+            None,
+        )  # no frame holds what an error does not tell
+        raise refuse(path, f"add() with strict= or start= is for numbers; got {given}")
+    if not isinstance(strict, bool) or (strict and start is not None):
+        raise refuse(
+            path, "add() takes strict=True, which refuses a missing number, or start=n, which begins from n: not both"
+        )
+    if strict:
+        return Update("add", path, value, where=Comparison("not null", (), path))
+    return Update("add", path, value, start)
 
 
 def _elements(path: Location, verb: str, values: Any) -> Elements:

@@ -16,6 +16,7 @@ from dynamorm.models.schema.schema import Field
 UpdateKind: TypeAlias = Literal[
     "set",
     "remove",
+    "compute",
     "if_not_exists",
     "append",
     "prepend",
@@ -76,6 +77,40 @@ class Location(Node):
     def stored(self) -> tuple[str | int, ...]:
         """The place in the words of the table: stored names, map keys and list indexes."""
         return tuple(part.stored if isinstance(part, Field) else part for part in self.parts)
+
+
+class Computed(Node):
+    """What DynamoDB computes of attributes: ``P.b + 1``, ``P.b - P.c``, ``P.b.concat(P.c)``, for ``.set(...)`` of an attribute.
+
+    ``op`` is ``+``, ``-`` or ``list_append``, of two ``operands``: places, numbers or lists. ``starts``: what each counts as
+    while it is missing, where the library says so.
+
+    Example: ``Payment.total.set(Payment.amount + Payment.fee)``
+    """
+
+    __slots__ = ("op", "operands", "starts")
+
+    def __init__(self, op: str, operands: tuple[Any, Any], starts: tuple[Any, ...] = (None, None)) -> None:
+        self.op: str = op
+        self.operands: tuple[Any, Any] = operands
+        self.starts: tuple[Any, ...] = starts
+
+    @property
+    def sources(self) -> tuple[Location, ...]:
+        """The places that it is computed of."""
+        return tuple(one for one in self.operands if isinstance(one, Location))
+
+    @property
+    def shown(self) -> str:
+        """It in the words of the model, without any value."""
+        left, right = (_operand(one) for one in self.operands)
+        return f"{left}.concat({right})" if self.op == "list_append" else f"{left} {self.op} {right}"
+
+    def __bool__(self) -> NoReturn:
+        raise InvalidUse(f"{self.shown} is computed in the database: its value is not known here")
+
+    def __repr__(self) -> str:
+        return f"<Computed {self.shown}>"
 
 
 def refuse(where: Location, problem: str, *codes: str) -> ValidationError:
@@ -198,7 +233,7 @@ class Update(Struct, Node, frozen=True, eq=False):
 
     def _show(self) -> str:
         shown = "" if self.kind == "remove" else _operand(self.value)
-        return f"{self.path.name}.{self.kind}({shown})"
+        return f"{self.path.name}.{'set' if self.kind == 'compute' else self.kind}({shown})"
 
 
 _REPEATABLE = frozenset({"set", "remove", "if_not_exists"})
@@ -226,6 +261,8 @@ def not_a_condition(found: object) -> ValidationError:
         return ValidationError(
             f"expected a condition, got the attribute {found.name}: compare it, as in `== True` or .exists()"
         )
+    if isinstance(found, Computed):
+        return ValidationError(f"expected a condition, got {found.shown}: DynamoDB computes in updates only")
     return ValidationError(f"expected a condition such as Payment.amount > 5, got {type(found).__name__}")
 
 
@@ -235,6 +272,8 @@ def not_an_update(found: object) -> ValidationError:
         return ValidationError("expected an update, got a condition: pass it as condition=..., or use .set(value)")
     if isinstance(found, Location):
         return ValidationError(f"expected an update, got the attribute {found.name}: say what to do, as in .set(value)")
+    if isinstance(found, Computed):
+        return ValidationError(f"expected an update, got {found.shown}: say where it goes, as in .set({found.shown})")
     return ValidationError(f"expected an update such as Payment.amount.set(6), got {type(found).__name__}")
 
 
@@ -263,7 +302,7 @@ def paths(expression: Condition | Update) -> tuple[Location, ...]:
         if isinstance(one, Location):
             found.setdefault((id(one.field), *one.stored), one)
         elif isinstance(one, Update):
-            waiting += (one.value, one.path)
+            waiting += (*reversed(one.value.operands), one.path) if one.kind == "compute" else (one.value, one.path)
         elif isinstance(one, Comparison):
             waiting += (*reversed(one.operands), one.path)
         elif isinstance(one, Condition):
@@ -272,6 +311,8 @@ def paths(expression: Condition | Update) -> tuple[Location, ...]:
 
 
 def _operand(value: object) -> str:
+    if isinstance(value, Computed):
+        return value.shown
     return value.name if isinstance(value, Location) else "?"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.values.applied import NoPlace, applied
+from dynamorm.codec.values.computed import outcome
 from dynamorm.errors import ValidationError
 from dynamorm.models.expressions.elements import Elements
 from dynamorm.models.expressions.tree import Location, Update, Wire
@@ -44,6 +45,8 @@ def _left(draft: UpdateDraft, update: Update, item: dict[str, Any], held: Any) -
     if update.kind == "first_of":
         others, wire = update.value
         return held or next((item[place.stored[0]] for place in others if place.stored[0] in item), wire.value)
+    if update.kind == "compute":
+        return _computed(draft, update, item, held)
     start = update.start.value if isinstance(update.start, Wire) else None
     value = _operand(draft, update, item, start)
     if isinstance(update.value, Location):
@@ -58,6 +61,16 @@ def _left(draft: UpdateDraft, update: Update, item: dict[str, Any], held: Any) -
         raise _unknown(draft, update) from None
     # Of the last elements of a set DynamoDB leaves no attribute.
     return None if update.kind == "delete_from_set" and left == {"NULL": True} else left
+
+
+def _computed(draft: UpdateDraft, update: Update, item: dict[str, Any], held: Any) -> Any:
+    try:
+        wire = outcome(update.value, item, update.path, draft.plan.update_operand)
+        return held if wire is None else applied(held, update.path.stored[1:], "set", wire, None)
+    except NoPlace:
+        return held
+    except Mismatch:
+        raise _unknown(draft, update) from None
 
 
 def _operand(draft: UpdateDraft, update: Update, item: dict[str, Any], start: Any) -> Any:

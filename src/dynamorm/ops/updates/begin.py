@@ -21,9 +21,10 @@ from dynamorm.codec.values.applied import NoPlace, applied
 from dynamorm.codec.values.updates import location_of, names_of, refusal
 from dynamorm.errors import OutOfBounds
 from dynamorm.models.expressions.elements import CREATING, LISTS, Elements
-from dynamorm.models.expressions.tree import Comparison, Condition, Location, Part, Update, Wire
+from dynamorm.models.expressions.tree import Comparison, Computed, Condition, Location, Part, Update, Wire
 from dynamorm.ops.writes.forms import RELATIVE, Elsewhere, States, places, states_of
 
+from .computing import computed_from
 from .entries import NO_ENTRY, SETS, Entry, Wires, entry_of, is_filled, start_at
 from .other_names import not_elsewhere, taken_from, whole_start
 from .taken_over import not_none
@@ -67,6 +68,8 @@ def begin(
     other = looks = plain = False
     for update in updates:
         kind, parts = update.kind, update.path.parts
+        if kind == "compute":
+            plain = True
         if kind not in RELATIVE and not parts[1:] and not isinstance(update.value, Location):
             entries.append(None)
             continue
@@ -115,6 +118,8 @@ def _formed(
         if isinstance(given.value, Location) and plan.codec.renamed:
             update = taken_from(given, states, terms)
             used.update(place for place in _stored_prefixes(given.value) if isinstance(states.get(place), Elsewhere))
+        elif given.kind == "compute":
+            update = computed_from(plan, given, holds, terms)
         choice = [] if entry is None or not states else places(update)
         root = next((place for place in choice if _is_root(plan, update, place, states, holds)), None)
         if root is None or isinstance(update.value, Location):
@@ -225,11 +230,12 @@ def _is_null(place: Location) -> Condition:
 
 def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
     path, value = update.path, update.value
-    if isinstance(value, Location):
+    if isinstance(value, (Location, Computed)):
+        what = f"take over {value.name}" if isinstance(value, Location) else f"be computed of {value.sources[0].name}"
         raise refusal(
             plan.codec,
             path.parts,
-            f"cannot take over {value.name} while what it lies in is not stored: load the object, and set it",
+            f"cannot {what} while what it lies in is not stored: load the object, and set it",
         )
     wire = value.value if isinstance(value, Wire) else None
     if isinstance(value, Elements):
@@ -237,6 +243,8 @@ def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
     elif wire is None and update.kind != "remove":
         wire = plan.update_operand(path, value, WHAT.get(update.kind, "value"))
     inner = start_of(plan_at(plan.codec, path.parts)) if path.parts[depth:] else None
+    if isinstance(update.start, Wire):  # the number that the caller wants to begin from
+        inner = update.start.value
     return applied(held, path.stored[depth:], update.kind, wire, inner)
 
 

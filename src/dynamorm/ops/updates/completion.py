@@ -176,7 +176,13 @@ def _onto_held(plan: ModelRequests, update: Update, held: Wires) -> Update:
     """The update of an object's attribute, which a new item has as the object holds it."""
     field = update.path.field
     start = held.get(field.stored)
-    if update.kind not in GROWING or len(update.path.parts) > 1 or start is None or "NULL" in start:
+    if (
+        update.start is not None
+        or update.kind not in GROWING
+        or len(update.path.parts) > 1
+        or start is None
+        or "NULL" in start
+    ):
         return update
     if plan.codec.plans[field.name].hook is not None:  # what a plugin encodes cannot be computed with
         return update

@@ -24,7 +24,7 @@ class UpdateDraft(WriteDraft):
 
     ``updates`` are those of the caller, and ``more`` those that rules add; ``stamps`` are the library's own. ``whole``
     completes the item that an upsert may make, ``begun`` says what the updates begin from, in the ``states`` that were found,
-    ``bounds`` what they must keep.
+    ``bounds`` what they must keep; it ``asks`` for what must be stored for it.
     """
 
     updates: tuple[Update, ...] = ()
@@ -32,6 +32,7 @@ class UpdateDraft(WriteDraft):
     begun: Begun | None = None
     states: States | None = None
     bounds: tuple[Bound, ...] = ()
+    asks: bool = False
     more: tuple[Update, ...] = ()
     stamps: list[Update]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import number_wire, text_wire, time_wire
 from dynamorm.codec.placing import UNPLACED, besides
+from dynamorm.codec.values.computed import check_computed
 from dynamorm.codec.values.nothing import without_none
 from dynamorm.codec.values.updates import check_update, with_other_names
 from dynamorm.effects import Flow
@@ -18,11 +19,13 @@ from dynamorm.models.declare import did_you_mean
 from dynamorm.models.expressions.compile import check_updates, condition_text, update_text
 from dynamorm.models.expressions.elements import LISTS, elements_of, joined
 from dynamorm.models.expressions.path import Condition, Update, system_path
-from dynamorm.models.expressions.tree import Location, Node, Wire
+from dynamorm.models.expressions.tree import Computed, Location, Node, Wire
 from dynamorm.models.schema.schema import Field, Schema
 from dynamorm.ops.requests import ModelRequests, check_values, finish
 from dynamorm.ops.updates import known_sets
 from dynamorm.ops.updates.completion import Completion
+from dynamorm.ops.updates.computing import explain as explain_needed
+from dynamorm.ops.updates.computing import is_strict, needed_by, started
 from dynamorm.ops.updates.draft import UpdateDraft
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.updates.whole_item import learn, with_whole
@@ -171,16 +174,24 @@ def _accept(draft: UpdateDraft, allow: Any) -> bool:
             break
     if codec.renamed:
         updates = with_other_names(updates)
-    depends, lists = False, 0
+    depends, begun, lists = False, False, 0
     for change in updates:
+        if change.kind == "compute":
+            check_computed(codec, change)
+            depends = draft.asks = True
+            continue
         source = change.value.parts if isinstance(change.value, Location) else None
         check_update(codec, change.kind, change.path.parts, source)
         if change.kind in RELATIVE or source is not None or change.path.parts[1:]:
             depends = True
             if change.kind in LISTS:
                 lists += 1
+            elif change.start is not None:
+                begun = True
     if lists > 1:
         updates = joined(updates)
+    if begun:
+        updates = tuple(started(plan, change) for change in updates)
     if not updates:
         raise ValidationError(f"update of {schema.name} was given nothing to do: pass {schema.name}.<field>.set(...)")
     draft.updates = updates
@@ -194,6 +205,7 @@ def _whole_of(draft: UpdateDraft, allow: Any) -> tuple[Update, ...]:
     for change in updates:
         if change.where is not None:
             draft.condition = change.where if draft.condition is None else draft.condition & change.where
+            draft.asks = draft.asks or is_strict(change)
     return updates
 
 
@@ -317,7 +329,10 @@ def _without_none(plan: ModelRequests, updates: tuple[Update, ...], allow: Any) 
 
 
 def _explain_taken_over(draft: UpdateDraft) -> None:
-    """Let the error of a refused write name the attribute that is None, and was to be taken over."""
+    """Let the error of a refused write name the attribute that is None or missing, and was to be taken over or computed with."""
+    if draft.asks:
+        needed = needed_by(draft.plan, draft.updates, None if draft.whole is None else draft.whole.held)
+        draft.explain.append(partial(explain_needed, needed=needed))
     if (
         draft.begun is not None
         and draft.begun.terms
@@ -330,7 +345,7 @@ def _check_sizes(plan: ModelRequests, updates: tuple[Update, ...], body: bytes, 
     """Refuse a single value that cannot be in any item, and too many large ones."""
     schema = plan.codec.schema
     for change in updates:
-        if change.value is None or isinstance(change.value, Location):
+        if change.value is None or isinstance(change.value, (Location, Computed)):
             continue
         if change.kind in LISTS:
             wire: Any = {"L": [plan.update_operand(change.path, one, "element") for one in elements_of(change)]}
