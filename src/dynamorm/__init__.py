@@ -47,6 +47,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from dynamorm.models.access_patterns import access_pattern
     from dynamorm.models.ids import id_time, ksuid, ulid, uuid7
     from dynamorm.models.schema.compressed import Compressed
     from dynamorm.models.schema.schema import schema_of
@@ -139,6 +140,7 @@ __all__ = [
     "Update",
     "ValidationError",
     "VersionConflict",
+    "access_pattern",
     "actor",
     "attr",
     "composite",
@@ -210,6 +212,7 @@ _LAZY = {
     "tenant_scope": "plugins.tenancy",
     "ulid": "models.ids",
     "uuid7": "models.ids",
+    "access_pattern": "models.access_patterns",
 }
 
 

@@ -5,7 +5,22 @@ from typing import Any
 
 import pytest
 
-from dynamorm import DB, Attr, Compressed, Json, Model, Unique, attr, gsi, lsi, partition_key, sort_key, version
+from dynamorm import (
+    DB,
+    Attr,
+    Compressed,
+    Json,
+    Model,
+    Unique,
+    ValidationError,
+    access_pattern,
+    attr,
+    gsi,
+    lsi,
+    partition_key,
+    sort_key,
+    version,
+)
 from dynamorm.engine import Engine
 from dynamorm.errors import ModelError
 
@@ -285,3 +300,34 @@ def test_a_key_and_what_must_be_compared_is_not_compressed(fields):
     model = type(Model)("M", (Model,), names, table="some-table")
     with pytest.raises(ModelError, match=r"M\.(id|x) is .*compressed|M\.x is compressed"):
         DB(Engine()).get(model, "1")
+
+
+@pytest.mark.parametrize(
+    ("declare", "words"),
+    [
+        (lambda: access_pattern("status"), "takes a function of the parameters"),
+        (lambda: access_pattern(lambda: None, index=5), "index is a name or a declared index, not int"),
+        (lambda: access_pattern(lambda: None, order_by=5), "order_by is the name of a field, not int"),
+    ],
+    ids=range(3),
+)
+def test_what_is_no_access_pattern_is_refused_in_the_class_body(declare, words):
+    with pytest.raises(ModelError, match=re.escape(words)):
+        declare()
+
+
+def test_the_settings_of_an_access_pattern_are_those_of_queries():
+    with pytest.raises(ValidationError, match="direction"):
+        access_pattern(lambda: None, direction="down")
+    with pytest.raises(ValidationError, match="limit"):
+        access_pattern(lambda: None, limit=0)
+
+
+def test_an_access_pattern_gives_conditions():
+    class Order(Model, table="orders"):
+        id: Attr[str] = partition_key()
+        wrong = access_pattern(lambda: True)
+
+    with pytest.raises(ValidationError, match=r"gives conditions such as Order\.<field> == value, not bool") as caught:
+        Order.wrong()
+    assert caught.value.field == "wrong"

@@ -28,13 +28,20 @@ from dynamorm import (
     ulid,
     uuid7,
     version,
+    access_pattern,
 )
 from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import install, lifespan
 from dynamorm.payments import Ledger, Money, Outbox, refund, transition
 
 
+def _dear(id: str, *, above: int) -> Condition:
+    return (Payment.id == id) & (Payment.amount > above)
+
+
 class Payment(Model, table="payments"):
+    dear = access_pattern(_dear)
+    dearest = access_pattern("dear")  # E no function
     id: Attr[str] = partition_key()
     amount: Attr[int]
     note: Attr[str | None] = attr(default=None)
@@ -111,6 +118,12 @@ def f(db: DB, when: datetime) -> None:
     db.upsert(Payment, "x", Payment.amount == 5)  # E Condition, not Update
     db.update(Payment, "x", {"amount": 5})  # E a dict, not updates
     db.model(Payment).where(id="x")  # E no keywords
+    db.query(Payment.dear("x"))  # E above is missing
+    db.query(Payment.dear(5, above=5))  # E id is a text
+    db.query(Payment.dear("x", above=5)).one().nothing  # E no such field
+    db.query(Payment)  # E no pattern
+    db.model(Payment).select_as(5)  # E no class
+    db.model(Payment).select_as(Wrong).first().amount  # E not of this class, and may be None
     db.model(Payment).group_by(Payment.note).sum(Payment.id)  # E not a number
     db.model(Payment).group_by(5).count()  # E no attribute
     db.model(Payment).group_by(Payment.note).count().get(5) + "x"  # E a count

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Generic, TypeVar, assert_type
+from typing import Generic, TypedDict, TypeVar, assert_type
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -41,6 +41,7 @@ from dynamorm import (
     Tenant,
     TracingPlugin,
     Update,
+    access_pattern,
     actor,
     attr,
     composite,
@@ -110,6 +111,20 @@ class Address(Model):
     street: Attr[str | None] = attr(default=None)
 
 
+@dataclass
+class Seen:
+    id: str
+    amount: int
+
+
+class SeenDict(TypedDict):
+    id: str
+
+
+def _dear(id: str, *, above: int) -> Condition:
+    return (Payment.id == id) & (Payment.amount > above)
+
+
 class Payment(Model, table="payments"):
     id: Attr[str] = partition_key()
     created: Attr[datetime] = sort_key()
@@ -128,6 +143,7 @@ class Payment(Model, table="payments"):
     version: Attr[int] = version()
     by_status = gsi("gsi-status-created", partition="status", sort="created")
     by_amount = lsi("lsi-amount", sort="amount")
+    dear = access_pattern(_dear, index=by_amount, order_by="amount", direction="desc", limit=5)
 
 
 class Refund(Payment):
@@ -313,6 +329,11 @@ def blocking(db: DB) -> None:
     query = db.model(Payment).where(Payment.id == "p1", Payment.created > datetime.now(UTC))
     assert_type(query.order_by("created", "desc").limit(5).all(), "list[Payment]")
     assert_type(query.index(Payment.by_status).first(), "Payment | None")
+    assert_type(query.select_as(Seen).all(), "list[Seen]")
+    assert_type(query.select_as(SeenDict).page().items, "list[SeenDict]")
+    asked = Payment.dear("p1", above=5)
+    assert_type(db.query(asked).first(), "Payment | None")
+    assert_type(db.query(Refund.dear("p1", above=5)).all(), "list[Refund]")
     by_note = query.group_by(Payment.note)
     assert_type((by_note.count(), by_note.sum(Payment.amount)), "tuple[dict[str | None, int], dict[str | None, int]]")
     assert_type(

@@ -17,6 +17,7 @@ from ..arguments import check_choice, check_count
 from ..errors import InvalidUse, ValidationError
 
 if TYPE_CHECKING:
+    from dynamorm.models.access_patterns import Asked
     from dynamorm.models.expressions.path import Condition, Path
 
     from ..session import Session
@@ -168,6 +169,8 @@ class Builder(Generic[M]):
         """
         if not fields:
             raise ValidationError("select() names at least one attribute", field="select")
+        if self._request.view is not None:
+            raise ValidationError("select_as() says all that is fetched: leave out select()", field="select")
         places = tuple(self._place(one) if isinstance(one, str) else one for one in fields)
         return self._with(select=(*self._request.select, *places))
 
@@ -276,6 +279,30 @@ class Builder(Generic[M]):
                 f"segment is a number from 0 to {count - 1}: there are {count} segments", field="segment"
             )
         return self._with(segments=count, segment=number)
+
+    @classmethod
+    def by_pattern(cls, session: Session, run: Callable[[Any], Any], asked: Asked[M]) -> Self:
+        """The query that an access pattern asks for; `DB.query` begins with it. Raises: InvalidUse for what is none."""
+        settings: Any = getattr(asked, "settings", None)
+        if settings is None or not hasattr(asked, "conditions"):
+            raise InvalidUse(
+                "db.query() takes an access pattern with its arguments, such as Order.open_orders(...); a query of your own"
+                " begins with db.model(Order)",
+                field="query",
+            )
+        query = cls(session, run, asked.model).where(*asked.conditions)
+        if settings.index is not None:
+            query = query.index(settings.index)
+        if settings.order_by is not None:
+            query = query.order_by(settings.order_by, settings.direction)
+        return query if settings.limit is None else query.limit(settings.limit)
+
+    def _seen_as(self, cls: Any) -> Request:
+        """The request for objects of another class."""
+        if self._request.select or self._request.view is not None:
+            raise ValidationError("select_as() says all that is fetched: leave out select()", field="select_as")
+        view = self._session.verbs.views.view_of(self._session.plan(self._request.model).codec.schema, cls)
+        return replace(self._request, select=tuple(map(self._place, view.names)), view=view)
 
     def _unordered(self, field: Any, named: dict[str, Any]) -> ValidationError:
         model = self._request.model.__name__

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dynamorm.features.loading import gets, patching, references, refreshing, saving
     from dynamorm.features.tables import apply, lifecycle, look, plan
     from dynamorm.ops.calls import explain
-    from dynamorm.ops.queries import query, terminals
+    from dynamorm.ops.queries import query, terminals, views
     from dynamorm.ops.reads import items, textual, transact_get
     from dynamorm.ops.rules import unique_flows
     from dynamorm.ops.verbs import batch, batch_items, delete, open_transaction, put, save, update
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     __all__ = [
         "aggregate", "apply", "batch", "batch_items", "collect", "delete", "delete_all", "explain", "gets", "increment", "items", "lease", "lifecycle", "look",
         "open_transaction", "partiql", "patching", "plan", "put", "query", "references", "refreshing", "rewriting", "save", "saving", "terminals", "textual",
-        "transact_get", "unique_flows", "unique_repair", "update",
+        "transact_get", "unique_flows", "unique_repair", "update", "views",
     ]  # fmt: skip
 else:
     _ROOMS = {
@@ -31,7 +31,7 @@ else:
         "features.loading": ("gets", "patching", "references", "refreshing", "saving"),
         "features.tables": ("apply", "lifecycle", "look", "plan"),
         "ops.calls": ("explain",),
-        "ops.queries": ("query", "terminals"),
+        "ops.queries": ("query", "terminals", "views"),
         "ops.reads": ("items", "textual", "transact_get"),
         "ops.rules": ("unique_flows",),
         "ops.verbs": ("batch", "batch_items", "delete", "open_transaction", "put", "save", "update"),

@@ -246,7 +246,7 @@ def _open(shape: Shape) -> bool:
 
 def _only(request: Request, place: Location) -> Request:
     """The same request, of this attribute alone."""
-    return replace(request, select=(place,), hydrate=False)
+    return replace(request, select=(place,), hydrate=False, view=None)
 
 
 def _values(items: list[Any], steps: list[Step]) -> Iterator[Any]:

@@ -73,6 +73,8 @@ def collect(context: Context, request: Request, models: tuple[type[Any], ...]) -
     name = getattr(request.model, "__name__", "the model")
     if not models:
         raise ValidationError(f"collect() of {name} needs the classes to sort the items by, as in collect({name})")
+    if request.view is not None:
+        raise ValidationError("collect() sorts objects by their classes: leave out select_as()", field="select_as")
     schema = schema_of(request.model)
     for model in models:
         if schema_of(model).table != schema.table or _root(model) is not _root(request.model):

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
 
+    from dynamorm.models.access_patterns import Asked
+
     from ...ops.verbs.batch_result import BatchResult
+    from .query import AsyncQuery
     from .stream import AsyncStreamReader
     from .transaction import AsyncTransaction
 
@@ -24,6 +27,15 @@ M = TypeVar("M")
 
 class AsyncMany(Face):
     """What `AsyncDB` does with many items at once."""
+
+    def query(self, asked: Asked[M], /) -> AsyncQuery[M]:
+        """Start a query by an access pattern that a model declares. It can be filtered, limited and paged as any other.
+
+        Raises: InvalidUse for what is no pattern with its arguments.
+
+        Example: ``await db.query(Order.open_orders("c1")).limit(20).page()``
+        """
+        return aio.query.AsyncQuery.by_pattern(self._session, self._io.run, asked)
 
     def transaction(self, *, token: str | None = None) -> AsyncTransaction:
         """A block whose writes are applied together at its end, or not at all: one TransactWriteItems, exactly once.

@@ -140,6 +140,17 @@ class AsyncQuery(Builder[M]):
         """
         return await self._run(self._session.verbs.aggregate.greatest(self._session, self._request, field))
 
+    def select_as(self, view: type[V], /) -> AsyncQuery[V]:
+        """Fetch only the attributes that a class names, as objects of this class: a dataclass, TypedDict, NamedTuple, a model ...
+
+        Its types must be those of the model. What is fetched is that of `select`; conditions may be added as before.
+
+        Raises: ValidationError for a name that the model does not have, or another type.
+
+        Example: ``await db.model(Payment).where(Payment.merchant == "m1").select_as(Line).all()``
+        """
+        return AsyncQuery(self._session, self._run, self._request.model, self._seen_as(view))
+
     @overload
     def group_by(self, field: Holds[K], *, most: int = ...) -> AsyncGroups[K]: ...
     @overload

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime, timedelta
 
+    from dynamorm.models.access_patterns import Asked
+
     from ...ops.verbs.batch_result import BatchResult
+    from .query import Query
     from .stream import StreamReader
     from .transaction import Transaction
 
@@ -23,6 +26,15 @@ M = TypeVar("M")
 
 class Many(Face):
     """What `DB` does with many items at once."""
+
+    def query(self, asked: Asked[M], /) -> Query[M]:
+        """Start a query by an access pattern that a model declares. It can be filtered, limited and paged as any other.
+
+        Raises: InvalidUse for what is no pattern with its arguments.
+
+        Example: ``db.query(Order.open_orders("c1")).limit(20).page()``
+        """
+        return blocking.query.Query.by_pattern(self._session, self._io.run, asked)
 
     def transaction(self, *, token: str | None = None) -> Transaction:
         """A block whose writes are applied together at its end, or not at all: one TransactWriteItems, exactly once.

@@ -137,6 +137,17 @@ class Query(Builder[M]):
         """
         return self._run(self._session.verbs.aggregate.greatest(self._session, self._request, field))
 
+    def select_as(self, view: type[V], /) -> Query[V]:
+        """Fetch only the attributes that a class names, as objects of this class: a dataclass, TypedDict, NamedTuple, a model ...
+
+        Its types must be those of the model. What is fetched is that of `select`; conditions may be added as before.
+
+        Raises: ValidationError for a name that the model does not have, or another type.
+
+        Example: ``db.model(Payment).where(Payment.merchant == "m1").select_as(Line).all()``
+        """
+        return Query(self._session, self._run, self._request.model, self._seen_as(view))
+
     @overload
     def group_by(self, field: Holds[K], *, most: int = ...) -> Groups[K]: ...
     @overload

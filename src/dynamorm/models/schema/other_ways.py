@@ -16,7 +16,6 @@ _JSON: Final = "dataclasses.asdict(obj) for a dict, pydantic.TypeAdapter(Model).
 _PARSE: Final = "Model(**values), or pydantic.TypeAdapter(Model).validate_python(values)"
 
 FACE: Final[dict[str, str]] = {
-    "query": _QUERY,
     "select": _QUERY,
     "find": _QUERY,
     "filter": _QUERY,

@@ -112,7 +112,7 @@ class PageReader:
             end = monotonic() + context.config.operation_timeout
             while not self.done and len(items) < (size or 1) and monotonic() < end:
                 items += yield from self.step(context, prepared, None if size is None else size - len(items))
-        return items
+        return items if self.request.view is None else self.request.view.objects(items)
 
     def page(self, context: Context) -> Flow[pages.Page[Any]]:
         """Read one page and move on; the page can be gone on from."""

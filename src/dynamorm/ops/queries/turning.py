@@ -117,6 +117,8 @@ def page(reader: PageReader, context: Context) -> Flow[pages.Page[Any]]:
         want = None if size is None else size - len(items)
     capped = _spent(reader) and not reader.done and (size is None or len(items) < size)
     misfits, reader.misfits = reader.misfits, []
+    if reader.request.view is not None:
+        items = reader.request.view.objects(items)
     if not reader.back:
         back = None if not is_behind else _way_back(reader, context, prepared)
         return pages.Page(items, reader.cursor(context), misfits, back, capped=capped)
