@@ -87,6 +87,7 @@ def test_both_faces_are_compared():
     assert {"DB", "Many", "Query", "Tables"} <= {pair.id for pair in PAIRS}
     assert {pair.id for pair in PAIRS} == {
         "DB",
+        "Groups",
         "Lease",
         "Loading",
         "Many",
