@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from dynamorm.models.schema.compressed import Compressed
     from dynamorm.models.schema.schema import schema_of
     from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
+    from dynamorm.models.schema.upgraded import upgraded_item
+    from dynamorm.models.schema.upgrades import upgrade
     from dynamorm.models.validators import field_validator, model_validator
     from dynamorm.ops.queries.pages import Page
 
@@ -162,6 +164,8 @@ __all__ = [
     "ttl",
     "ulid",
     "updated_at",
+    "upgrade",
+    "upgraded_item",
     "uuid7",
     "version",
 ]
@@ -211,6 +215,8 @@ _LAZY = {
     "schema_of": "models.schema.schema",
     "tenant_scope": "plugins.tenancy",
     "ulid": "models.ids",
+    "upgrade": "models.schema.upgrades",
+    "upgraded_item": "models.schema.upgraded",
     "uuid7": "models.ids",
     "access_pattern": "models.access_patterns",
 }

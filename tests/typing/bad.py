@@ -26,6 +26,8 @@ from dynamorm import (
     sort_key,
     ttl,
     ulid,
+    upgrade,
+    upgraded_item,
     uuid7,
     version,
     access_pattern,
@@ -68,6 +70,10 @@ Entry(tenant_id="t", pk="t")  # E a composite is no argument
 Entry(pk="t")  # E a composite is no argument
 Entry(tenant_id="t").pk.add(1)  # E instance is a str
 partition_key(composite(5))  # E names are text
+upgrade("1")  # E a version is a number
+upgrade(1, attributes=(5,))  # E names are text
+upgrade(1)(5)  # E it marks a function
+upgraded_item(Payment, 5)  # E an item is a dict
 id_time(5)  # E an identifier is a text or a UUID
 partition_key(also_read=("Id",))  # E a key has one name
 sort_key(default="x", uniqe=True)  # E no such limit

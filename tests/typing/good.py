@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Generic, TypedDict, TypeVar, assert_type
+from typing import Any, Generic, TypeVar, assert_type
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -58,6 +59,8 @@ from dynamorm import (
     ttl,
     ulid,
     updated_at,
+    upgrade,
+    upgraded_item,
     uuid7,
     version,
 )
@@ -677,3 +680,17 @@ class Made(Model, table="made"):
 
 assert_type(id_time(Made().mark), datetime)
 assert_type(id_time(Made().id), datetime)
+
+
+class Versioned(Model, table="versioned", schema_version=2):
+    id: Attr[str] = partition_key()
+    version: Attr[int] = version()
+
+    @staticmethod
+    @upgrade(1, attributes=("a", "b"))
+    def to_b(item: dict[str, Any]) -> None:
+        item["b"] = item.pop("a")
+
+
+Versioned.to_b({"a": 1})
+assert_type(upgraded_item(Versioned, {"a": 1}), dict[str, Any] | None)

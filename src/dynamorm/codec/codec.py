@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from .composites import Computed
     from .family import Family
+    from .upgrades import Upgrades
 
 
 class Page(Struct, gc=False):
@@ -123,7 +124,8 @@ class ModelCodec:
         self.is_scoped: bool = False
         if self.record.computed:
             self._compute_keys()
-        self.reading: Reading = Reading(self, self.key_names)
+        self.upgrades: Upgrades | None = None if schema.schema_version is None else self._with_versions()
+        self.reading: Reading = Reading(self, self.key_names) if self.upgrades is None else self.upgrades.reading(self)
         self.read_item: Callable[[bytes], Any] = self.reading.item
         self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
         self.read_attributes: Callable[..., Any] = self.reading.attributes
@@ -131,7 +133,7 @@ class ModelCodec:
         # See `dynamorm.codec.replies.checked`: the rules for what is read, the attributes they look at, and the codec with those of
         # them that look at the key alone.
         self.keeps: Keeps | None = None
-        self.needs: tuple[str, ...] | None = ()
+        self.needs: tuple[str, ...] | None = () if self.upgrades is None else self.upgrades.needed
         self.keyed: ModelCodec = self
         self.absent: Callable[[bytes], bool] | None = None  # whether a stored item counts as not there
         self.partials: dict[Any, Any] = {}  # by selection; kept and filled by `dynamorm.codec.partial.reader`
@@ -143,6 +145,11 @@ class ModelCodec:
         for plan in self.placed:
             plan.hook.key_types = types
             plan.hook.settled(tuple(plan.shape.classes), plan.shape.expected, self.schema.fields)
+
+    def _with_versions(self) -> Upgrades:
+        from .upgrades import Upgrades  # only models with a schema version need it
+
+        return Upgrades(self)
 
     def _key_parts(self) -> set[str]:
         """The names of the fields that keys are made of."""
@@ -420,6 +427,8 @@ class ModelCodec:
         raw = self.access.get_state(obj)
         if raw is None or self.record.extras:  # then the object itself holds them
             return {}
+        if self.upgrades is not None:  # what an upgrade has taken away is unknown, and not to be kept
+            raw = self.upgrades.newer(raw)
         # Only the names are looked at: nearly always there is nothing to decode.
         names = self._names
         return {name: decoded(part) for name, part in parts_of(raw).items() if name not in names}

@@ -20,6 +20,7 @@ from dynamorm.codec.types.shapes import Nullable
 from dynamorm.codec.types.source import Source
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.models.schema.schema import LIBRARY_NAMES
+from dynamorm.models.schema.upgrades import SCHEMA_ATTRIBUTE
 
 if TYPE_CHECKING:
     from .codec import ModelCodec
@@ -60,6 +61,8 @@ class Explaining:
         wire: dict[str, Any] = {}
         if self._codec.record.tagged is not None:
             wire[self._codec.record.tagged[0]] = {"S": self._codec.record.tagged[1]}
+        if self._codec.record.schema_version is not None:
+            wire[SCHEMA_ATTRIBUTE] = {"N": f"{self._codec.record.schema_version}"}
         for plan in self._codec.record.plans:
             value = getattr(obj, plan.name, U)
             if value is U:

@@ -12,11 +12,11 @@ They split by what a payment may do next::
     ├── Rejected                    the same call will fail again, and nothing happened unless ``outcome`` says otherwise
     │   ├── ConfigError (UnknownSetting, LicenseError), ModelError
     │   ├── ValidationError (ItemTooLarge, ExpressionTooLarge, NumberPrecision, PartialItem, UnknownArgument,
-    │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant, CurrencyMismatch)
+    │   │                    MissingArgument, InvalidUse, InvalidAttribute, InvalidTenant, CurrencyMismatch, UpgradeFailed)
     │   ├── NotFound (MissingItem), MultipleFound
     │   ├── TableNotFound (IndexUnavailable, StreamNotFound), StreamDataLost
     │   ├── ConditionFailed (AlreadyExists, VersionConflict, MissingItem, DuplicateKey, OutOfBounds, LeaseHeld,
-    │   │                    InsufficientFunds, ForbiddenTransition)
+    │   │                    InsufficientFunds, ForbiddenTransition, NotUpgraded)
     │   │   └── LeaseLost (ExecutionLost)
     │   ├── TransactionCancelled    .reasons, one entry per operation
     │   ├── AccessDenied, CredentialsError, PluginRefused
@@ -126,6 +126,8 @@ if TYPE_CHECKING:
     from .tenants import TenantError as TenantError
     from .tenants import TenantMismatch as TenantMismatch
     from .tenants import TenantRequired as TenantRequired
+    from .upgrading import NotUpgraded as NotUpgraded
+    from .upgrading import UpgradeFailed as UpgradeFailed
 
 _LAZY = {
     "ActorRequired": "audit",
@@ -146,12 +148,14 @@ _LAZY = {
     "KeyReused": "idempotency",
     "KeyUnavailable": "encryption",
     "LicenseError": "payments",
+    "NotUpgraded": "upgrading",
     "StepUnknown": "idempotency",
     "StoredFailure": "idempotency",
     "TamperedCiphertext": "encryption",
     "TenantError": "tenants",
     "TenantMismatch": "tenants",
     "TenantRequired": "tenants",
+    "UpgradeFailed": "upgrading",
 }
 """The errors of features that not every program has, by their module: loaded when one of them is asked for."""
 

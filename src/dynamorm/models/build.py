@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from dynamorm.errors import ModelError
 from dynamorm.models.schema.composite import composites_of
 from dynamorm.models.schema.schema import LIBRARY_NAMES, Field, Index, Key, Schema, Unique
+from dynamorm.models.schema.upgrades import SCHEMA_ATTRIBUTE, chain_of, upgrades_in
 
 from .annotations import NotAttr, Scope, attr_annotation, forbids_none
 from .declare import Spec, did_you_mean
@@ -31,6 +32,7 @@ def build_schema(
     naming = naming_of(name, settings["naming"])
     fields = dict(parent.fields)
     indexes = dict(parent.indexes)
+    upgrades = []
     for owner, annotated, namespace, scope in bodies:
         for key, annotation in annotated.items():
             field = _field(owner, key, annotation, namespace.get(key), scope=scope, naming=naming, settings=settings)
@@ -38,6 +40,11 @@ def build_schema(
                 fields[key] = field
         _refuse_bare_specs(owner, annotated, namespace)
         indexes.update({key: value for key, value in namespace.items() if isinstance(value, Index)})
+        upgrades += upgrades_in(namespace)
+    schema_version = settings.get("schema_version")
+    if parent.discriminator is not None and schema_version not in {None, parent.schema_version}:
+        raise ModelError(f"class {name}: the schema_version of a family is that of its first class: say it there")
+    schema_version = parent.schema_version if schema_version is None else schema_version
     schema = Schema(
         model=parent.model,
         name=name,
@@ -48,6 +55,8 @@ def build_schema(
         strict_creates=parent.strict_creates if settings["strict_creates"] is None else settings["strict_creates"],
         settings=table_settings(name, settings["settings"], parent),
         crypto_name=settings.get("crypto_name") or parent.crypto_name or settings["table"] or parent.table,
+        schema_version=schema_version,
+        upgrades=chain_of(name, schema_version, parent.upgrades, upgrades),
         namespace=parent.namespace,
         typevars=typevars,
         checks=parent.checks,
@@ -90,6 +99,8 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
                 f"{schema.name} has a table but no partition key: declare one with partition_key()",
                 code="ErrMissingPrimaryKey",
             )
+    if schema.schema_version is not None:
+        _check_schema_version(schema)
     if tag is not None and schema.discriminator is None:
         raise ModelError(f"{schema.name}: tag= needs discriminator= on this class or its base")
     indexes = {name: _index(schema, index, key) for name, index in indexes.items()}
@@ -215,6 +226,21 @@ def _check_other_names(schema: Schema) -> None:
                 f"{where}: with omit_empty an empty value is left out, and one stored under another name would be read"
                 " in its place: leave out also_read or omit_empty"
             )
+
+
+def _check_schema_version(schema: Schema) -> None:
+    """Refuse a schema version that cannot be stored, or whose items could not be saved."""
+    taken = next((field for field in schema.fields.values() if field.stored == SCHEMA_ATTRIBUTE), None)
+    if taken is not None or schema.discriminator == SCHEMA_ATTRIBUTE:
+        raise ModelError(
+            f"{schema.name} has a schema_version, which is stored as {SCHEMA_ATTRIBUTE!r}: choose another stored name, with name=",
+            code="ErrInvalidTag",
+        )
+    if schema.upgrades and schema.table is not None and schema.version is None:
+        raise ModelError(
+            f"{schema.name} upgrades items, and a save of one must know that nobody has changed it meanwhile: declare"
+            " version: Attr[int] = version()"
+        )
 
 
 def _is_name(text: str) -> bool:

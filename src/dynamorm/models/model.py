@@ -17,6 +17,7 @@ from dynamorm.errors import InvalidAttribute, ModelError
 from dynamorm.models.schema.composite import composites_of
 from dynamorm.models.schema.other_ways import MODEL, subscripted, teach
 from dynamorm.models.schema.schema import SCHEMAS, Index, Schema
+from dynamorm.models.schema.upgrades import Upgrade
 
 from .annotations import Scope, parameters_of, scope_of
 from .build import build_schema
@@ -39,6 +40,7 @@ _CLASS_SETTINGS = frozenset(
         "settings",
         "crypto_name",
         "validate",
+        "schema_version",
     }
 )
 
@@ -108,6 +110,7 @@ class ModelMeta(MixinMeta):
         settings: Any = None,
         crypto_name: str | None = None,
         validate: Literal["always"] | None = None,
+        schema_version: int | None = None,
         **unknown: Any,
     ) -> Any:
         """Create the class from its body. Raises ModelError for anything that cannot work."""
@@ -128,6 +131,7 @@ class ModelMeta(MixinMeta):
             "settings": settings,
             "crypto_name": crypto_name,
             "validate": validate,
+            "schema_version": schema_version,
         }
         refuse_constructor(name, bases, namespace, ModelMeta)
         split_fields(name, namespace, scope)
@@ -212,7 +216,9 @@ def _mixin_bodies(bases: tuple[type, ...]) -> list[tuple[str, dict[str, Any], di
     for cls in seen:
         scope = cls.__dict__.get("__scope__")
         if scope is not None:
-            indexes = {key: value for key, value in vars(cls).items() if isinstance(value, Index)}
+            indexes = {
+                key: value for key, value in vars(cls).items() if isinstance(value, (Index, Upgrade, staticmethod))
+            }
             bodies.append((cls.__name__, dict(scope.annotations), {**indexes, **cls.__dict__["__specs__"]}, scope))
     return bodies
 
@@ -269,7 +275,8 @@ class Model(metaclass=ModelMeta):
     ``write_tokens=False`` (do not store ``_wt``: an ambiguous write is then reported as `OutcomeUnknown`),
     ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...), ``crypto_name`` (the name by which
     encrypted values are bound to their table, for one that was renamed), ``validate="always"`` (objects are looked at when they are
-    made and when a field is assigned, and not only before a write). A model without a table is
+    made and when a field is assigned, and not only before a write), ``schema_version`` (stored with each item; older ones are
+    upgraded while they are read, see `upgrade`). A model without a table is
     used as a nested value.
 
     Example::

@@ -48,7 +48,9 @@ class PartialReader:
     Example: ``reader(codec, [Payment.amount]).read_item(b'{"Item":{"id":{"S":"p1"},"amount":{"N":"5"}}}')``
     """
 
-    def __init__(self, codec: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, codec: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...] = (), *, whole: bool = True
+    ) -> None:
         narrowed = narrow(codec.record, wanted)
         self.codec: _PartialCodec = _PartialCodec(codec, narrowed.plans, wanted, computed)
         self.names: tuple[str, ...] = tuple(plan.name for plan in narrowed.plans)
@@ -58,8 +60,10 @@ class PartialReader:
         self.projection: tuple[Location, ...] = tuple(_location(parts) for parts in places)
         extras: tuple[str, ...] = () if codec.schema.discriminator is None else (codec.schema.discriminator,)
         reading: Any = Reading(self.codec)  # type: ignore[arg-type] # has what reading asks of a codec
-        if codec.keeps is not None:
-            reading = CheckedReading(reading, codec)
+        # Of what an index holds nobody looks at the schema version: it leads to whole items.
+        checked = codec if codec.upgrades is None or not whole else codec.upgrades.checking(codec)
+        if checked.keeps is not None:
+            reading = CheckedReading(reading, checked)
             extras += _needed(codec)
         held = {place.field.stored for place in self.projection if len(place.parts) == 1}
         self.projection += tuple(_attribute(codec.schema, name) for name in extras if name not in held)
@@ -152,11 +156,13 @@ def _demanding(plan: FieldPlan) -> FieldPlan:
     return demanding
 
 
-def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[str] = ()) -> PartialReader:
+def reader(
+    codec: ModelCodec, select: Sequence[str | Location], also: Iterable[str] = (), *, whole: bool = True
+) -> PartialReader:
     """The reader of a selection: names of fields (or their stored names) and places.
 
     The item's key is always among what is read, and so are the fields ``also``: of an index, its key, which paging
-    needs. Made once for each selection.
+    needs. Made once for each selection. Without ``whole`` it is what an index holds, and nothing else of the items.
 
     Raises: ValidationError when nothing is selected, or something that the model does not have.
 
@@ -165,7 +171,11 @@ def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[s
     if isinstance(select, (str, Location)):
         select = (select,)
     readers: dict[Any, PartialReader] = codec.partials
-    key = (tuple([selected.parts if isinstance(selected, Location) else selected for selected in select]), tuple(also))
+    key = (
+        tuple([selected.parts if isinstance(selected, Location) else selected for selected in select]),
+        tuple(also),
+        whole,
+    )
     try:
         return readers[key]
     except (KeyError, TypeError):
@@ -175,7 +185,7 @@ def reader(codec: ModelCodec, select: Sequence[str | Location], also: Iterable[s
     places = [_place(codec, selected) for selected in select]
     names = dict.fromkeys((*(field.name for field in codec.keys.fields), *also))
     places += [_place(codec, name) for name in names]
-    new_reader = PartialReader(codec, *_expanded(codec, places))
+    new_reader = PartialReader(codec, *_expanded(codec, places), whole=whole)
     if len(readers) >= MAX_READERS:
         forget(codec)
     readers[key] = new_reader
@@ -205,7 +215,7 @@ def index_reader(codec: ModelCodec, index: Index) -> PartialReader:
 
     Example: ``index_reader(codec, Payment.by_key).names``
     """
-    return reader(codec, index_fields(codec.schema, index))
+    return reader(codec, index_fields(codec.schema, index), whole=index.projection == "ALL")
 
 
 def index_fields(schema: Schema, index: Index) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def with_rules(
     """
     other = copy(codec)
     other.keeps = keeps
-    other.needs = needs
+    other.needs = None if needs is None else tuple(dict.fromkeys((*needs, *(codec.needs or ()))))
     other.partials = {}
     other.keyed = codec if by_key is None else with_rules(codec, by_key, (), None)
     reading: Any = CheckedReading(codec.reading, other, None if known is None else looks_at(codec.record, known))

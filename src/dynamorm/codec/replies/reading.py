@@ -92,7 +92,7 @@ class Reading:
 
     def of(self, codec: ModelCodec) -> Reading:
         """The same readers for another codec of the model: only its keys are others."""
-        other = Reading(codec, codec.key_names)
+        other = type(self)(codec, codec.key_names)
         made = {name: value for name, value in vars(self).items() if name in _DECODERS}
         vars(other).update(made)
         return other
@@ -380,6 +380,9 @@ class Reading:
                     return objects, last_key(reply.LastEvaluatedKey), count, scanned(reply), places
             except Exception:  # noqa: BLE001, S110 - the careful path says what is wrong, and of which item
                 pass
+        return self._careful_page(body, lenient=lenient, keeps=keeps)
+
+    def _careful_page(self, body: bytes, *, lenient: bool, keeps: KeepsRaw | None) -> PageParts:
         page = raw_page(body)
         for item in page.items:
             if item.__class__ is not dict:

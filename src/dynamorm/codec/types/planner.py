@@ -233,7 +233,9 @@ class Planner:
             return types.unions.FamilyShape(schema.model, self.codec_of)
         access = ACCESS.get(schema.model)
         style = records.SLOTS if access is None and has_slot(schema.model) else records.ACCESSED
-        nested = replace(schema, typevars=schema.typevars | typevars, key=None, indexes={}, table=None)
+        nested = replace(
+            schema, typevars=schema.typevars | typevars, key=None, indexes={}, table=None, schema_version=None
+        )
         record = self._records[key] = Record(schema.model, style, schema=nested, access=access)
         for field in nested.fields.values():
             if not field.options or field.option(Composite) is None:  # a value inside an item has no key

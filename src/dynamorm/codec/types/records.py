@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET as U
 from msgspec import UnsetType, defstruct
@@ -19,6 +19,7 @@ from dynamorm.codec.tours import Tour, Walks, lead
 from dynamorm.models.schema.checks import checked
 from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.schema import LIBRARY_NAMES, SCHEMAS, TOKEN_ATTRIBUTE, Schema
+from dynamorm.models.schema.upgrades import SCHEMA_ATTRIBUTE
 
 from . import extras
 from .fields import FieldPlan
@@ -70,9 +71,16 @@ class Record(Shape):
         schema = SCHEMAS.get(self.cls)
         return self.style == SLOTS and schema is not None and schema.table is None
 
+    @property
+    def schema_version(self) -> int | None:
+        """The schema version that is stored with each item."""
+        return None if self.schema is None or self.schema.table is None else self.schema.schema_version
+
     def names(self) -> frozenset[str]:
         """Every stored name of the class."""
         extra = {self.tagged[0]} if self.tagged else set()
+        if self.schema_version is not None:
+            extra.add(SCHEMA_ATTRIBUTE)
         beside = {name for plan in self.plans for name in plan.names_beside}
         return frozenset({plan.stored for plan in (*self.plans, *self.computed)} | extra | beside)
 
@@ -165,6 +173,12 @@ class Record(Shape):
         for name, (stored, _, _) in extra.items():
             fields.append((name, Any, U))
             rename[name] = stored
+        version, version_name = self.schema_version, self._free("schema_version")
+        if (
+            version is not None
+        ):  # of another version than this one, and of none but the first without a tag, it is no such map
+            fields.append((version_name, Any, U) if version == 1 else (version_name, Any))
+            rename[version_name] = SCHEMA_ATTRIBUTE
         wire = self._wire = defstruct(f"Wire{self.cls.__name__}", fields, rename=rename, kw_only=True, gc=False)
         for plan in self.plans:
             if plan.unstored is not None:
@@ -173,6 +187,10 @@ class Record(Shape):
             wire.__annotations__[plan.name] = stored_type if plan.missing() is None else stored_type | UnsetType
         for name, (_, payload, tag) in extra.items():
             wire.__annotations__[name] = wire_struct(tag, payload, null=False) | UnsetType
+        if version is not None:
+            literal: Any = Literal
+            newest = wire_struct("N", literal[f"{version}"], null=False)
+            wire.__annotations__[version_name] = newest | UnsetType if version == 1 else newest
         return wire
 
     @property
@@ -252,6 +270,8 @@ class Record(Shape):
         done = len(always)
         if self.tagged is not None:
             always.append(f'{self.tagged[0]!r}: {{"S": {self.tagged[1]!r}}}')
+        if self.schema_version is not None:
+            always.append(f'{SCHEMA_ATTRIBUTE!r}: {{"N": "{self.schema_version}"}}')
         for plan in plans[done:]:
             v = f"v{len(always)}"
             text = None if plan.name in self.optional else plan.plain_text(source, v)

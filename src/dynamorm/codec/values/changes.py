@@ -23,7 +23,15 @@ def difference(codec: ModelCodec, obj: Any) -> tuple[dict[str, dict[str, Any] | 
         codec.inner.fill(obj, new, raw)
     old = _loaded(codec, raw)
     changed: dict[str, dict[str, Any] | None] = {name: one for name, one in new.items() if old.get(name) != one}
-    return changed | {name: None for name in old if name not in new}, old
+    changed |= {name: None for name in old if name not in new}
+    if codec.upgrades is not None and codec.upgrades.is_former(raw):  # it is stored as a whole in the newest version
+        for name, is_stored in codec.upgrades.touched(raw).items():
+            old.pop(name, None)
+            if name in new:
+                changed[name] = new[name]
+            elif is_stored:
+                changed[name] = None
+    return changed, old
 
 
 def _loaded(codec: ModelCodec, raw: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dynamorm.errors import InvalidUse, PartialItem
 
 if TYPE_CHECKING:
     from .rules import WriteRule
+    from .upgrades import Upgrade
 
 
 class _Missing:
@@ -287,7 +288,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
 
     ``discriminator`` is the stored attribute that tells the subclasses of a model apart and ``tag`` this class's value
     of it; ``settings`` is the table's (a `dynamorm.models.schema.table_settings.TableSettings`); ``crypto_name`` is
-    the name of the table as encrypted values know it: it stays when the table is renamed or prefixed; ``namespace`` resolves annotations
+    the name of the table as encrypted values know it: it stays when the table is renamed or prefixed; ``schema_version`` is
+    stored with each item, and ``upgrades`` lead from the first version to it; ``namespace`` resolves annotations
     that were still text when the class was made. ``checks`` are the validators of several fields; ``validated`` says that objects are
     looked at whenever they are made or changed.
     """
@@ -304,6 +306,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     strict_creates: bool | None = None
     settings: Any = None
     crypto_name: str | None = None
+    schema_version: int | None = None
+    upgrades: tuple[Upgrade, ...] = ()
     namespace: dict[str, Any] = {}
     typevars: dict[Any, Any] = {}
     checks: tuple[Check, ...] = ()

@@ -7,6 +7,7 @@ loaded with the first model that has it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dynamorm.models.generated import masked
@@ -53,6 +54,8 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .validators import ValidatorsRule  # loaded with the first model that has it
 
         rules.append(ValidatorsRule(codec.schema))
+    if codec.upgrades is not None:  # its module is loaded with the first model that has it
+        rules.append(import_module(".schema_version", __package__).SchemaVersionRule(codec.upgrades))
     rules += of_options(codec.schema)
     rules += sorted(of_plugins, key=lambda rule: rule.last)
     if codec.bounded:

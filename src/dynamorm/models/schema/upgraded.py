@@ -1,0 +1,82 @@
+"""What the upgrades of a model make of an item of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dynamorm.errors import UpgradeFailed
+
+from .schema import MISSING, Codec, Field, Json, schema_of
+from .upgrades import SCHEMA_ATTRIBUTE, Upgrade
+
+
+def upgraded_item(model: type[Any], item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An item of plain values in the newest schema version of its model; None where it is of that version.
+
+    It is what a function for the command ``dynamorm backfill`` gives: the version of the item is raised by one, so that who has
+    loaded it before must load it again. Raises: UpgradeFailed, also for a model without a schema version.
+
+    Example: ``def newest(item): return upgraded_item(Payment, item)``
+    """
+    schema = schema_of(model)
+    newest = schema.schema_version
+    if newest is None:
+        raise UpgradeFailed(f"{schema.name} has no schema version: say schema_version= in its class line")
+    version = item.get(SCHEMA_ATTRIBUTE, 1)
+    if version.__class__ is not int or not 1 <= version <= newest:
+        raise UpgradeFailed(
+            f"a stored {schema.name} has a {SCHEMA_ATTRIBUTE!r} that this program does not know: it knows versions up to {newest}"
+        )
+    if version == newest:
+        return None
+    hidden = {field.stored for field in schema.fields.values() if is_of_a_plugin(field)}
+    now = {name: value for name, value in item.items() if name not in hidden}
+    for step in schema.upgrades[version - 1 :]:
+        now = stepped(schema.name, step, now)
+    raised = schema.version
+    if raised is not None:
+        before = item.get(raised.stored, 0)
+        if now.get(raised.stored, 0) != before:
+            raise UpgradeFailed(
+                f"the upgrades of {schema.name} changed its version, which must stay", field=raised.name
+            )
+        now[raised.stored] = before + 1
+    return {name: item[name] for name in hidden if name in item} | now | {SCHEMA_ATTRIBUTE: newest}
+
+
+def is_of_a_plugin(field: Field) -> bool:
+    """Whether an option says how a field is stored, or what else depends on it."""
+    return any(not isinstance(option, (Json, Codec)) for option in field.options)
+
+
+def stepped(model: str, step: Upgrade, now: dict[str, Any]) -> dict[str, Any]:
+    """What one function makes of an item. Raises: UpgradeFailed, without a value in its text or its chain."""
+    names = step.attributes
+    if names is None:
+        return _called(model, step, now)
+    made = _called(model, step, {name: now[name] for name in names if name in now})
+    strange = next((name for name in made if name not in names), MISSING)
+    if strange is not MISSING:
+        raise UpgradeFailed(
+            f"{model}.{step.name} made an attribute that is not among its attributes=: name all that it changes",
+            field=strange if strange.__class__ is str else None,
+        )
+    return {name: value for name, value in now.items() if name not in names} | made
+
+
+def _called(model: str, step: Upgrade, given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        made = step.function(given)
+    except Exception as error:  # noqa: BLE001 - every failure becomes one typed error
+        what = f"raised {type(error).__name__}"
+    else:
+        if made is None:
+            return given
+        if made.__class__ is dict:
+            return made
+        what = f"gave {type(made).__name__} in the place of an item"
+    raise UpgradeFailed(
+        f"the upgrade of a stored {model} from schema version {step.since} to {step.since + 1} failed: {step.name} {what}; mend the"
+        " function, the item is stored as it was"
+    )
