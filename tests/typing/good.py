@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Generic, TypedDict, TypeVar, assert_type
-from typing import Any, Generic, TypeVar, assert_type
+from typing import Any, Generic, TypedDict, TypeVar, assert_type
 from uuid import UUID
 
 from fastapi import FastAPI

@@ -124,8 +124,8 @@ class ModelCodec:
         self.is_scoped: bool = False
         if self.record.computed:
             self._compute_keys()
-        self.upgrades: Upgrades | None = None if schema.schema_version is None else self._with_versions()
-        self.reading: Reading = Reading(self, self.key_names) if self.upgrades is None else self.upgrades.reading(self)
+        self.upgrades: Upgrades | None = None
+        self.reading: Reading = self._readers()
         self.read_item: Callable[[bytes], Any] = self.reading.item
         self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
         self.read_attributes: Callable[..., Any] = self.reading.attributes
@@ -146,10 +146,14 @@ class ModelCodec:
             plan.hook.key_types = types
             plan.hook.settled(tuple(plan.shape.classes), plan.shape.expected, self.schema.fields)
 
-    def _with_versions(self) -> Upgrades:
+    def _readers(self) -> Reading:
+        """The readers of replies; of a model with a schema version those that upgrade."""
+        if self.schema.schema_version is None:
+            return Reading(self, self.key_names)
         from .upgrades import Upgrades  # only models with a schema version need it
 
-        return Upgrades(self)
+        self.upgrades = Upgrades(self)
+        return self.upgrades.reading(self)
 
     def _key_parts(self) -> set[str]:
         """The names of the fields that keys are made of."""
