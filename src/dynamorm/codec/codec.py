@@ -73,6 +73,9 @@ class ModelCodec:
     encode_loaded: Callable[[Any], dict[str, Any]] | None = None
     """As ``decode`` and ``encode``, of what was loaded earlier, where a view has a rule for them."""
 
+    upgrades: Upgrades | None = None
+    """What knows the schema versions of the model, where it has any."""
+
     encode: Callable[[Any], dict[str, Any]]
     key_json: Callable[[tuple[Any, ...]], bytes]
 
@@ -124,7 +127,6 @@ class ModelCodec:
         self.is_scoped: bool = False
         if self.record.computed:
             self._compute_keys()
-        self.upgrades: Upgrades | None = None
         self.reading: Reading = self._readers()
         self.read_item: Callable[[bytes], Any] = self.reading.item
         self.read_item_of: Callable[[bytes, bytes], Any] = self.reading.item_of
