@@ -35,6 +35,7 @@ MODULES = {
     "dynamorm.plugins.idempotency": "Idempotent operations",
     "dynamorm.plugins.lint": "Hints during development",
     "dynamorm.plugins.metrics": "Metrics",
+    "dynamorm.plugins.offload": "Large values in S3",
     "dynamorm.plugins.tenancy": "Tenants",
     "dynamorm.plugins.tenancy.fastapi": "Tenants in FastAPI",
     "dynamorm.plugins.tracing": "Tracing",

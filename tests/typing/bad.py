@@ -35,6 +35,8 @@ from dynamorm import (
 from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import install, lifespan
 from dynamorm.payments import Ledger, Money, Outbox, refund, transition
+from dynamorm.plugins import AsyncOffloadCleaner, Offload, OffloadCleaner, Offloaded
+from dynamorm.plugins.offload import ObjectStore
 
 
 def _dear(id: str, *, above: int) -> Condition:
@@ -79,6 +81,8 @@ partition_key(also_read=("Id",))  # E a key has one name
 sort_key(default="x", uniqe=True)  # E no such limit
 Compressed("lz4")  # E no such algorithm
 Compressed(above="1 KB")  # E a number of bytes
+Offloaded(5)  # E a bucket is a text
+Offloaded("bucket", on_missing="skip")  # E raise or mark
 attr(max_length="5")  # E type of a limit
 attr(default=None, max_lenght=5)  # E no such limit
 attr(default_factory=list, validators=len)  # E a tuple of functions
@@ -233,6 +237,20 @@ def paid(db: DB, async_db: AsyncDB, one: Money) -> None:
     refund(db, Sale(id="s", price=one), one)  # E no id
     kept: Outbox = Outbox(async_db)  # E is one of an AsyncDB
     Ledger("db")  # E no database
+
+
+def offloading(db: DB, async_db: AsyncDB, offload: Offload) -> None:
+    OffloadCleaner(async_db, offload, Payment)  # E is one of an AsyncDB
+    AsyncOffloadCleaner(db, offload, Payment)  # E is one of a DB
+    OffloadCleaner(db, offload, Payment).clean("record")  # E no record
+    Offload(Shelf(), grace="a day")  # E no time
+    kept: ObjectStore = Shelf()  # E lacks list
+
+
+class Shelf:
+    def put(self, bucket: str, key: str, data: bytes, /) -> None: ...
+    def get(self, bucket: str, key: str, largest: int, /) -> bytes | None: ...
+    def delete(self, bucket: str, key: str, /) -> None: ...
 
 
 def in_fastapi() -> None:

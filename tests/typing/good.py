@@ -86,6 +86,7 @@ from dynamorm.payments import (
 from dynamorm.payments import Status as PaymentStatus
 from dynamorm.plugin import Call, Operation
 from dynamorm.plugins import (
+    AsyncOffloadCleaner,
     Bulkhead,
     CapacityLimiter,
     CircuitBreaker,
@@ -94,9 +95,13 @@ from dynamorm.plugins import (
     Hedging,
     HotKeys,
     Metrics,
+    Offload,
+    OffloadCleaner,
+    Offloaded,
     ThrottlePacing,
 )
 from dynamorm.plugins.audit import AuditRecord, AuditVerdict, Change
+from dynamorm.plugins.offload import ObjectStore, Swept
 from dynamorm.streams import ChangeKind
 from dynamorm.testing import AsyncTestDB, Recorder, TestDB, assert_eventually, factory, freeze_time
 
@@ -466,8 +471,32 @@ class Article(Model, table="articles"):
     id: Attr[str] = partition_key()
     text: Attr[str] = attr(Compressed("zstd", above=100, limit=5000), default="")
 
+    page: Attr[bytes] = attr(Offloaded("bucket", above=5, on_missing="mark"), default=b"")
+
 
 assert_type(Article(id="a").text, str)
+assert_type(Article(id="a").page, bytes)
+
+
+class Shelf:
+    def put(self, bucket: str, key: str, data: bytes, /) -> None: ...
+    def get(self, bucket: str, key: str, largest: int, /) -> bytes | None: ...
+    def delete(self, bucket: str, key: str, /) -> None: ...
+    def list(self, bucket: str, prefix: str, /) -> list[tuple[str, float]]:
+        return []
+
+
+def offloading(db: DB) -> None:
+    store: ObjectStore = Shelf()
+    offload = Offload(store, grace=7200)
+    db.use(offload)
+    cleaner = OffloadCleaner(db, offload, Article)
+    assert_type(cleaner.clean({}), int)
+    assert_type(cleaner.sweep().removed, int)
+
+
+async def offloading_too(db: AsyncDB, offload: Offload) -> None:
+    assert_type(await AsyncOffloadCleaner(db, offload, Article).sweep(), Swept)
 
 
 class Mark:

@@ -33,6 +33,7 @@ They split by what a payment may do next::
     │   └── ExecutionLost
     ├── PluginError                 a plugin failed behind a verb that ended well: .result
     ├── EncryptionError (TamperedCiphertext, KeyUnavailable, KeyDisabled, EncryptionNotConfigured, EphemeralGone)
+    ├── OffloadError (ObjectMissing, ObjectDamaged)  a value in S3 was neither stored nor fetched
     ├── DeadlineExceeded            a read, or a write of which no byte was sent, ran out of time
     └── IntegrityError (ChecksumMismatch, MalformedResponse, TamperedCursor, AuditChainBroken, InvalidSignature)    the answer, or a cursor, cannot be believed
 
@@ -117,6 +118,9 @@ if TYPE_CHECKING:
     from .idempotency import KeyReused as KeyReused
     from .idempotency import StepUnknown as StepUnknown
     from .idempotency import StoredFailure as StoredFailure
+    from .offload import ObjectDamaged as ObjectDamaged
+    from .offload import ObjectMissing as ObjectMissing
+    from .offload import OffloadError as OffloadError
     from .payments import CurrencyMismatch as CurrencyMismatch
     from .payments import ForbiddenTransition as ForbiddenTransition
     from .payments import InsufficientFunds as InsufficientFunds
@@ -149,6 +153,9 @@ _LAZY = {
     "KeyUnavailable": "encryption",
     "LicenseError": "payments",
     "NotUpgraded": "upgrading",
+    "ObjectDamaged": "offload",
+    "ObjectMissing": "offload",
+    "OffloadError": "offload",
     "StepUnknown": "idempotency",
     "StoredFailure": "idempotency",
     "TamperedCiphertext": "encryption",

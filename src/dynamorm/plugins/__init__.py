@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from .logging import LoggingPlugin as LoggingPlugin
     from .metrics import Metrics as Metrics
     from .metrics import MetricsPlugin as MetricsPlugin
+    from .offload import AsyncOffloadCleaner as AsyncOffloadCleaner
+    from .offload import MissingObject as MissingObject
+    from .offload import Offload as Offload
+    from .offload import OffloadCleaner as OffloadCleaner
+    from .offload import Offloaded as Offloaded
     from .pacing import ThrottlePacing as ThrottlePacing
     from .tenancy import AllTenantsRecord as AllTenantsRecord
     from .tenancy import Tenancy as Tenancy
@@ -54,6 +59,7 @@ __all__ = [
     "AsyncBatcher",
     "AsyncIdempotent",
     "AsyncLoader",
+    "AsyncOffloadCleaner",
     "Audit",
     "AuditLog",
     "AuditTrail",
@@ -85,6 +91,10 @@ __all__ = [
     "LoggingPlugin",
     "Metrics",
     "MetricsPlugin",
+    "MissingObject",
+    "Offload",
+    "OffloadCleaner",
+    "Offloaded",
     "Secret",
     "Tenancy",
     "ThrottlePacing",
@@ -130,7 +140,12 @@ _HOMES = {
     "Later": "loader",
     "Loader": "loader",
     "LoggingPlugin": "logging",
+    "AsyncOffloadCleaner": "offload",
     "Metrics": "metrics",
+    "MissingObject": "offload",
+    "Offload": "offload",
+    "OffloadCleaner": "offload",
+    "Offloaded": "offload",
     "MetricsPlugin": "metrics",
     "Secret": "encryption",
     "ThrottlePacing": "pacing",

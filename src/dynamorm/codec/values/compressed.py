@@ -22,7 +22,7 @@ from msgspec.json import decode, encode
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.errors import ConfigError, ModelError, ValidationError
 from dynamorm.models.schema.overriding import override
-from dynamorm.models.schema.placed import PlacedField, Unread
+from dynamorm.models.schema.placed import PlacedField, PlacedItem, Unread
 
 if TYPE_CHECKING:
     from dynamorm.codec.placing import Place
@@ -64,7 +64,7 @@ class CompressedField(PlacedField):
         self._inner: PlacedField | None = inner if isinstance(inner, PlacedField) else None
         self._functions: FieldCodec | None = inner if isinstance(inner, tuple) else None
         if self._inner is not None:
-            self.whole = self._inner.whole
+            self.whole: PlacedItem | None = self._inner.whole
             self.beside_names: tuple[str, ...] = self._inner.beside_names
             self.marks: bool = self._inner.marks
 
