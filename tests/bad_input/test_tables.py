@@ -3,7 +3,7 @@
 import pytest
 
 from dynamorm import Attr, Model, TableSettings, Throughput, attr, gsi, lsi, partition_key, sort_key, ttl
-from dynamorm.errors import IndexUnavailable, ModelError, Outcome
+from dynamorm.errors import IndexUnavailable, InvalidUse, ModelError, Outcome, ValidationError
 from dynamorm.models.schema.table_settings import IndexSettings
 from dynamorm.testing import FaultServer, answers
 
@@ -155,3 +155,30 @@ def test_an_index_that_is_missing_or_still_being_made_is_named(open_db, text, re
     assert (error.index, error.table, error.retryable) == ("by-status", "things", retryable)
     assert error.outcome is Outcome.NOT_APPLIED
     assert error.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (None, ("name", "text", "not None")),
+        ("", ("name", "1 to 255")),
+        ("ab", ("name", "3 to 255")),
+        ("x" * 256, ("name", "255", "256 characters")),
+        ("secret-value-4242 x", ("name", "letters, digits")),
+    ],
+)
+def test_the_name_of_a_backup(db, refused, name, words):
+    refused(ValidationError, lambda: db.tables.create_backup(Thing, name), *words)
+
+
+@pytest.mark.parametrize(
+    "backup", [None, 5, Thing, "secret-value-4242", "arn:aws:dynamodb:us-east-1:1:table/secret-value-4242"]
+)
+def test_what_is_no_backup(db, refused, backup):
+    refused(ValidationError, lambda: db.tables.delete_backup(backup), "backup", "ARN")
+    refused(ValidationError, lambda: db.tables.restore_backup(backup, Thing), "backup", "ARN")
+
+
+def test_a_backup_is_of_a_model(db, refused):
+    refused(InvalidUse, lambda: db.tables.create_backup("things", "before"), "str is not a model")
+    refused(InvalidUse, lambda: db.tables.list_backups("things"), "str is not a model")

@@ -182,6 +182,10 @@ def f(db: DB, when: datetime) -> None:
     db.put(p, condition=True)  # E bool, not Condition
     z: Payment | None = db.model(Payment).all()  # E a list
     db.refresh(p).nope  # E unknown attribute
+    db.tables.create_backup(Payment)  # E no name
+    db.tables.restore_backup(Payment, "x")  # E the backup comes first
+    db.tables.list_backups("payments")  # E a model, not its table
+    db.tables.delete_backup(5)  # E no backup
     db.patch(Payment, "x", 5)  # E no mapping
     db.patch(p, [("amount", 5)])  # E no mapping
     db.save_all(p)  # E a list of objects

@@ -353,6 +353,10 @@ def blocking(db: DB) -> None:
     for one in query:
         assert_type(one, Payment)
     assert_type(db.tables.ensure(Payment).status, str)
+    backup = db.tables.create_backup(Payment, "before-7")
+    assert_type(db.tables.restore_backup(backup, Payment).status, str)
+    assert_type([one.ready for one in db.tables.list_backups()], "list[bool]")
+    db.tables.delete_backup(backup.arn)
     with db.transaction(token="t1") as tx:
         tx.create(p, label="first")
         tx.put(p, condition=Payment.amount > 5)

@@ -28,6 +28,12 @@ _OF_NO_TABLE: Final = frozenset((CATALOG, TOKENS, RECORDS))
 TRIMMED: Final = b"\0trimmed"
 """Where, among the tokens, is written which records of streams were taken away: no token begins so."""
 
+BACKUP: Final = b"\0backup/"
+"""How the rows of backups begin, which are among the tokens, too: their ARN follows."""
+
+FOR_GOOD: Final = 2**60
+"""The time of a row among the tokens that never becomes too old."""
+
 NAME_LIMITS: Final = range(3, 256)
 _table_name = re.compile(r"[A-Za-z0-9_.-]+\Z").match
 
@@ -158,8 +164,14 @@ class Core:
         """
         if not self.store.held:
             records = (json.decode(data) for _, _, data in self.catalog.range(b"", b"\xff"))
-            named = {number for one in records for number in (one["map"], *one["index_maps"].values())}
+            named = {
+                number for one in (*records, *self.backups()) for number in (one["map"], *one["index_maps"].values())
+            }
             self.store.drop(self.store.numbers - named - _OF_NO_TABLE)
+
+    def backups(self) -> list[dict[str, Any]]:
+        """What is stored of each backup."""
+        return [json.decode(data) for _, _, data in self.tokens.range(BACKUP, BACKUP + b"\xff")]
 
     def forget(self, name: str | None = None) -> None:
         """Read a table, or every one, anew from the catalog."""

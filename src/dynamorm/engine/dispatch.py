@@ -13,7 +13,7 @@ from dynamorm.engine.core import Core
 from dynamorm.engine.items import batches, single, transactions
 from dynamorm.engine.queries import operations as queries
 from dynamorm.engine.streams import operations as streams
-from dynamorm.engine.tables import create, describe, settings, tags
+from dynamorm.engine.tables import backups, create, describe, settings, tags
 from dynamorm.engine.tables import update as tables
 
 Answers: TypeAlias = Callable[[Core, dict[str, Any]], bytes]
@@ -36,9 +36,12 @@ OPERATIONS: Final[dict[str, Answers]] = {
     "BatchExecuteStatement": _statements("batch_execute"),
     "BatchGetItem": batches.batch_get,
     "BatchWriteItem": batches.batch_write,
+    "CreateBackup": backups.create_backup,
     "CreateTable": create.create_table,
+    "DeleteBackup": backups.delete_backup,
     "DeleteItem": single.delete_item,
     "DeleteTable": create.delete_table,
+    "DescribeBackup": backups.describe_backup,
     "DescribeContinuousBackups": settings.describe_backups,
     "DescribeEndpoints": settings.describe_endpoints,
     "DescribeLimits": settings.describe_limits,
@@ -50,11 +53,13 @@ OPERATIONS: Final[dict[str, Answers]] = {
     "GetItem": single.get_item,
     "GetRecords": streams.get_records,
     "GetShardIterator": streams.get_shard_iterator,
+    "ListBackups": backups.list_backups,
     "ListStreams": streams.list_streams,
     "ListTables": create.list_tables,
     "ListTagsOfResource": tags.list_tags,
     "PutItem": single.put_item,
     "Query": queries.query,
+    "RestoreTableFromBackup": backups.restore_table,
     "Scan": queries.scan,
     "TagResource": tags.tag_resource,
     "TransactGetItems": transactions.transact_get,

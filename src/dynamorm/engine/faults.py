@@ -27,6 +27,7 @@ _TABLES: Final = frozenset(
     {
         "CreateTable", "DeleteTable", "DescribeTable", "ListTables", "UpdateTable", "DescribeTimeToLive",
         "UpdateTimeToLive", "DescribeContinuousBackups", "UpdateContinuousBackups", "ListTagsOfResource",
+        "CreateBackup", "DeleteBackup", "DescribeBackup", "ListBackups", "RestoreTableFromBackup",
         "TagResource", "UntagResource", "ListStreams", "DescribeStream", "GetShardIterator", "GetRecords",
     }
 )  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dynamorm.features import aggregate, collect, delete_all, increment, partiql, rewriting, unique_repair
     from dynamorm.features.leases import lease
     from dynamorm.features.loading import gets, patching, references, refreshing, saving
-    from dynamorm.features.tables import apply, lifecycle, look, plan
+    from dynamorm.features.tables import apply, backups, lifecycle, look, plan
     from dynamorm.ops.calls import explain
     from dynamorm.ops.queries import query, terminals, views
     from dynamorm.ops.reads import items, textual, transact_get
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dynamorm.ops.verbs import batch, batch_items, delete, open_transaction, put, save, update
 
     __all__ = [
-        "aggregate", "apply", "batch", "batch_items", "collect", "delete", "delete_all", "explain", "gets", "increment", "items", "lease", "lifecycle", "look",
+        "aggregate", "apply", "backups", "batch", "batch_items", "collect", "delete", "delete_all", "explain", "gets", "increment", "items", "lease", "lifecycle", "look",
         "open_transaction", "partiql", "patching", "plan", "put", "query", "references", "refreshing", "rewriting", "save", "saving", "terminals", "textual",
         "transact_get", "unique_flows", "unique_repair", "update", "views",
     ]  # fmt: skip
@@ -29,7 +29,7 @@ else:
         "features": ("aggregate", "collect", "delete_all", "increment", "partiql", "rewriting", "unique_repair"),
         "features.leases": ("lease",),
         "features.loading": ("gets", "patching", "references", "refreshing", "saving"),
-        "features.tables": ("apply", "lifecycle", "look", "plan"),
+        "features.tables": ("apply", "backups", "lifecycle", "look", "plan"),
         "ops.calls": ("explain",),
         "ops.queries": ("query", "terminals", "views"),
         "ops.reads": ("items", "textual", "transact_get"),

@@ -31,9 +31,26 @@ def asks_of(core: Core, operation: str, request: Item) -> Iterator[Ask]:
     if found is not None:
         yield from found(core, operation, request)
         return
+    if operation in _OF_BACKUPS:
+        yield from _backup(core, operation, request)
+        return
     named = request.get("TableName") or request.get("ResourceArn") or request.get("TableArn")
     resource = request.get("StreamArn") or ("*" if named is None else _arn(core, named))
     yield Ask(f"dynamodb:{operation}", resource, {})
+
+
+_OF_BACKUPS: Final = frozenset({"DeleteBackup", "DescribeBackup", "ListBackups", "RestoreTableFromBackup"})
+
+
+def _backup(core: Core, operation: str, request: Item) -> Iterator[Ask]:
+    """What is asked for of backups: of one of them; where a table is made of it, of that table too; a list is of none."""
+    action = f"dynamodb:{operation}"
+    if operation == "ListBackups":
+        yield Ask(action, "*", {})
+        return
+    yield Ask(action, request["BackupArn"], {})
+    if operation == "RestoreTableFromBackup":
+        yield Ask(action, _arn(core, request["TargetTableName"]), {})
 
 
 def _arn(core: Core, name: str) -> str:

@@ -54,6 +54,8 @@ def description(core: Core, table: Table) -> dict[str, Any]:
         indexes = [_index(core, table, one, is_global=is_global) for one in definition.get(member) or ()]
         if indexes:
             found[member] = indexes
+    if record.get("restored"):
+        found["RestoreSummary"] = record["restored"]
     stream = record.get("stream")
     if stream:
         if stream["on"]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+    from dynamorm.codec.replies.backups import Backup
     from dynamorm.codec.replies.table_description import TableDescription
     from dynamorm.features.tables.apply import Progress
     from dynamorm.features.tables.plan import TablePlan
@@ -226,3 +227,43 @@ class AsyncTables:
         Example: ``await db.tables.delete(Payment)``
         """
         await self._run(self._session.verbs.lifecycle.delete(self._session, models, timeout, force=force))
+
+    async def create_backup(self, model: type[Any], name: str, /, *, timeout: float | timedelta = WAIT) -> Backup:
+        """Make a backup of a model's table under a name, 3 to 255 letters, digits and ``_.-``, and wait until it is ready.
+
+        It holds the items as they are at about this moment; the table is in use meanwhile. Several may have one name.
+
+        Raises: TableNotFound; ClientError with code ``UnknownOperationException`` on an engine that has no backups; DeadlineExceeded after
+        ``timeout`` seconds; OutcomeUnknown when it cannot be told whether it was made.
+
+        Example: ``backup = await db.tables.create_backup(Payment, "before-release-7")``
+        """
+        return await self._run(self._session.verbs.backups.create(self._session, model, name, timeout))
+
+    async def list_backups(self, model: type[Any] | None = None, /) -> list[Backup]:
+        """The backups of a model's table; without a model those of all tables that begin with the ``table_prefix``.
+
+        Example: ``[backup.name for backup in await db.tables.list_backups(Payment)]``
+        """
+        return await self._run(self._session.verbs.backups.every(self._session, model))
+
+    async def delete_backup(self, backup: Backup | str, /, *, timeout: float | timedelta = WAIT) -> None:
+        """Delete a backup, given as it is or by its ARN, and wait until it is gone. Nothing happens where there is none.
+
+        Example: ``await db.tables.delete_backup(backup)``
+        """
+        await self._run(self._session.verbs.backups.delete(self._session, backup, timeout))
+
+    async def restore_backup(
+        self, backup: Backup | str, model: type[Any], /, *, timeout: float | timedelta = WAIT_FOR_PLAN
+    ) -> TableDescription:
+        """Make the table of a model, which must not be there, of a backup, and wait until it is ready.
+
+        It has the items, keys, indexes and billing of the table that the backup is of. Expiry, tags, streams, recovery and protection are not
+        part of a backup: plan and apply them, or call `ensure`, afterwards. Beside the table itself it is restored by a database with another ``table_prefix``.
+
+        Raises: ClientError with code ``TableAlreadyExistsException`` where the table is there, and ``BackupNotFoundException``; as `create_backup`.
+
+        Example: ``await db.tables.restore_backup(backup, Payment)``
+        """
+        return await self._run(self._session.verbs.backups.restore(self._session, backup, model, timeout))

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from dynamorm.codec.replies.table_description import TableDescription
     from dynamorm.ops.context import Context
 
-_BUSY = frozenset({"ResourceInUseException", "LimitExceededException", "ContinuousBackupsUnavailableException"})
+_BUSY = frozenset(
+    {
+        "BackupInUseException",
+        "ContinuousBackupsUnavailableException",
+        "LimitExceededException",
+        "ResourceInUseException",
+        "TableInUseException",
+    }
+)
 """Refused because of what else is going on: worth another try. The last one is said of a table that was just made."""
 
 
