@@ -726,3 +726,12 @@ class Versioned(Model, table="versioned", schema_version=2):
 
 Versioned.to_b({"a": 1})
 assert_type(upgraded_item(Versioned, {"a": 1}), dict[str, Any] | None)
+
+
+class Formed(Model, table="formed"):
+    pk: Attr[str] = partition_key(composite("{email:lower}#{balance:number}"))
+    email: Attr[str]
+    balance: Attr[Decimal]
+
+
+assert_type(Formed(email="A", balance=Decimal(1)).pk, str)

@@ -16,6 +16,7 @@ from dynamorm.codec.types.shapes import CustomShape
 from dynamorm.codec.types.size import check_key
 from dynamorm.errors import ModelError, ValidationError
 from dynamorm.models.schema.composite import END, Composite, Slot, escape
+from dynamorm.models.schema.key_forms import CASES, NUMBER
 from dynamorm.models.schema.schema import Field
 
 from .library_attributes import key_json_of, text_in
@@ -144,8 +145,13 @@ def _check_shape(where: str, slot: Slot, plan: FieldPlan) -> None:
             f"{where}: {slot.name!r} is stored as {shape.expected}, which cannot be in a key: only texts, exact numbers,"
             " times, UUIDs and enums can"
         )
-    if slot.width and shape.tag != "N":
-        raise ModelError(f"{where}: {slot.name!r} is stored as text, so it cannot be padded as a number")
+    if (slot.width or slot.form == NUMBER) and shape.tag != "N":
+        raise ModelError(f"{where}: {slot.name!r} is stored as text, so it cannot be padded, nor written, as a number")
+    if slot.form in CASES and shape.expected != "str":
+        raise ModelError(
+            f"{where}: {slot.name!r} is stored as {shape.expected}, which has no case: write {{{slot.name}}}; only texts are put in"
+            f" {slot.form} case"
+        )
 
 
 def compose(codec: ModelCodec, item: dict[str, Any], obj: Any = None) -> bytes:

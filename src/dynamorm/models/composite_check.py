@@ -12,7 +12,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from dynamorm.errors import ModelError
-from dynamorm.models.schema.composite import Composite, Slot, composites_of
+from dynamorm.models.schema.composite import Composite, composites_of
+from dynamorm.models.schema.key_forms import NUMBER
 from dynamorm.models.schema.schema import Field, Json, Schema
 
 from .declare import did_you_mean
@@ -82,8 +83,9 @@ def _check_component(
                 f"{where}: {name!r} is a {cls.__name__}, which cannot be in a key: only texts, numbers that are exact,"
                 " times, UUIDs and enums can"
             )
-        if cls is str and Slot(name) not in composite.slots and name not in composite.by:
-            raise ModelError(f"{where}: {name!r} is text, so it cannot be padded as a number")
+        slot = next((slot for slot in composite.slots if slot.name == name), None)
+        if cls is str and slot is not None and (slot.width or slot.form == NUMBER):
+            raise ModelError(f"{where}: {name!r} is text, so it cannot be padded, nor written, as a number")
 
 
 def _kinds(annotation: Any) -> tuple[list[Any], bool]:

@@ -21,6 +21,7 @@ from msgspec import Struct
 from dynamorm.arguments import check_count
 from dynamorm.errors import ModelError, ValidationError
 
+from .key_forms import CASES, FORMS, NUMBER, NUMBER_PATTERN, number_in_key, number_key
 from .schema import Schema
 
 END: Final = "#"
@@ -70,10 +71,11 @@ def _is_unicode(text: str) -> bool:
 
 
 class Slot(Struct, frozen=True):
-    """The place of a field in a key: its text, or with ``width`` its number, padded with zeros."""
+    """The place of a field in a key: its text, or with ``width`` its number, padded with zeros; ``form`` is one of `FORMS`."""
 
     name: str
     width: int = 0
+    form: str = ""
 
 
 class ScopeSlot(Struct, frozen=True):
@@ -147,6 +149,8 @@ class Composite:
 
     def part(self, slot: Slot, text: str) -> str:
         """One field's part of the key. Raises: ValidationError."""
+        if slot.form:
+            return number_key(text) if slot.form == NUMBER else escape(CASES[slot.form](text))
         if not slot.width:
             return escape(text)
         if not (text.isascii() and text.isdigit()):
@@ -170,7 +174,11 @@ class Composite:
             raise ValidationError(f"the text of a key is not of the form {self!r}")
         groups = match.groups()
         return {
-            slot.name: (group.lstrip("0") or "0") if slot.width else _plain(group)
+            slot.name: (group.lstrip("0") or "0")
+            if slot.width
+            else number_in_key(group)
+            if slot.form == NUMBER
+            else _plain(group)
             for slot, group in zip(self.slots, groups, strict=True)
         }
 
@@ -183,6 +191,8 @@ class Composite:
             if isinstance(piece, str)
             else rf"([0-9]{{{piece.width}}})"
             if isinstance(piece, Slot) and piece.width
+            else f"({NUMBER_PATTERN})"
+            if isinstance(piece, Slot) and piece.form == NUMBER
             else f"({_ESCAPED_TEXT})"
             for piece in self.pieces
         ]
@@ -245,7 +255,8 @@ def composite(*parts: str, shards: int = 0, by: str | Sequence[str] = ()) -> Com
 
     With one argument that is no field's name it is a template: ``composite("ORDER#{customer_id}#{number:010d}")`` has
     literals, ``{field}`` for a field's stored text and ``{field:010d}`` for a whole number of 0 or more, padded to ten
-    digits so that it sorts. A literal behind ``{field}`` starts with ``#``. Without fields it is the same for all
+    digits so that it sorts. ``{field:number}`` is any exact number, as text that sorts as the numbers do, negative ones and fractions
+    too; ``{field:lower}`` and ``{field:upper}`` are a text in lower and upper case. A literal behind ``{field}`` starts with ``#``. Without fields it is the same for all
     objects: ``composite("PROFILE#")``. ``{scope.tenant}`` is an entry of the view's scope, ``db.view(tenant="t1")``:
     only such a view has these keys, and it reads and writes nothing else of the model.
 
@@ -337,11 +348,13 @@ def _slot(text: str) -> Slot | ScopeSlot:
         raise ModelError(f"composite(): {{{text}}} does not start with the name of a field")
     if not colon:
         return Slot(name)
+    if form in FORMS:
+        return Slot(name, form=form)
     match = re.fullmatch(_FORMAT, form)
     if match is None or int(match[1]) > _MAX_DIGITS:
         raise ModelError(
-            f"composite(): {{{text}}}: the only format is a zero-padded whole number of 1 to {_MAX_DIGITS} digits,"
-            f" as in {{{name}:010d}}"
+            f"composite(): {{{text}}}: the formats are a zero-padded whole number of 1 to {_MAX_DIGITS} digits, as in"
+            f" {{{name}:010d}}, and :number, :lower and :upper"
         )
     return Slot(name, int(match[1]))
 

@@ -13,6 +13,7 @@ from dynamorm.errors import ValidationError
 from dynamorm.models.expressions.path import Path
 from dynamorm.models.expressions.tree import Comparison, Condition, Location, Wire
 from dynamorm.models.schema.composite import AFTER, END, Composite, Slot
+from dynamorm.models.schema.key_forms import NUMBER
 from dynamorm.models.schema.overriding import override
 from dynamorm.models.schema.schema import SCHEMAS, Index, Key, key_parts, with_subclasses
 from dynamorm.ops.requests import ModelRequests
@@ -310,7 +311,9 @@ def _bounds_of(
 
 
 def _is_ordered(plan: ModelRequests, slot: Slot) -> bool:
-    """Whether the texts of the field sort as its values do: numbers only when they are padded."""
+    """Whether the texts of the field sort as its values do: numbers only in a form for that, and texts only in their own case."""
+    if slot.form:
+        return slot.form == NUMBER
     return bool(slot.width) or plan.codec.plans[slot.name].shape.tag == "S"
 
 
