@@ -6,7 +6,7 @@ It must not know how items are stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from dynamorm.errors import ModelError
 
@@ -80,7 +80,7 @@ def upgrade(since: int, *, attributes: Iterable[str] | None = None) -> Callable[
         plain: Any = function.__func__ if isinstance(function, staticmethod) else function
         if not callable(plain) or isinstance(plain, Upgrade):
             raise ModelError(f"@upgrade({since}) marks one function of an item, such as def to_next(item): ...")
-        return Upgrade(since, plain, names)
+        return Upgrade(since, cast("UpgradeFunction", plain), names)
 
     return marked
 
