@@ -54,6 +54,7 @@ MODULES = {
     "dynamorm.capacity": "Capacity units",
     "dynamorm.adapters": "Classes that are no models",
     "dynamorm.adapters.fastapi": "FastAPI",
+    "dynamorm.adapters.web": "Answers for the web",
 }
 """The modules that users import from, in the order in which a name that several offer finds its page."""
 FACES = {"DB": "The blocking database", "AsyncDB": "The database of asyncio"}

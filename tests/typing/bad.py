@@ -34,6 +34,8 @@ from dynamorm import (
 )
 from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import install, lifespan
+from dynamorm.adapters.web import answer_of
+from dynamorm.errors import DynamORMError
 from dynamorm.payments import Ledger, Money, Outbox, refund, transition
 from dynamorm.plugins import AsyncOffloadCleaner, Offload, OffloadCleaner, Offloaded
 from dynamorm.plugins.offload import ObjectStore
@@ -261,3 +263,5 @@ def in_fastapi() -> None:
     FastAPI(lifespan=lifespan("eu-west-1"))  # E no Config
     FastAPI(lifespan=lifespan(lambda: DB()))  # E is a blocking one
     install("app")  # E no application
+    answer_of(5)  # E no error
+    answer_of(DynamORMError("x")).status  # E may be None

@@ -65,7 +65,9 @@ from dynamorm import (
 )
 from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import Database, install, lifespan
+from dynamorm.adapters.web import answer_of
 from dynamorm.engine import Engine
+from dynamorm.errors import DynamORMError
 from dynamorm.payments import (
     Ledger,
     Money,
@@ -459,6 +461,11 @@ async def aio(db: AsyncDB) -> None:
         assert old is None
     async with AsyncDB(Presets.local_development()) as other:
         assert_type(await other.exists(Payment, "p1"), bool)
+
+
+def answered(error: DynamORMError) -> int:
+    answer = answer_of(error)
+    return 500 if answer is None else answer.status
 
 
 def logged() -> Config:

@@ -18,30 +18,17 @@ Example::
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 
 from dynamorm import AsyncDB, Config
-from dynamorm.errors import (
-    ConditionFailed,
-    DynamORMError,
-    IdempotencyError,
-    InvalidUse,
-    KeyReused,
-    NotFound,
-    Outcome,
-    StepUnknown,
-    TamperedCursor,
-    TenantError,
-    TransactionCancelled,
-    ValidationError,
-)
+from dynamorm.adapters.web import answer_of
+from dynamorm.errors import DynamORMError, InvalidUse
 
 __all__ = ["Database", "database", "install", "lifespan"]
 
@@ -102,32 +89,6 @@ Database = Annotated[AsyncDB, Depends(database)]
 """An argument of a path operation that is given the database. Example: ``async def read(id: str, db: Database): ...``"""
 
 
-class _Answer(NamedTuple):
-    """How an error is answered. Without ``words`` its own message is told, which has no value of an item in it."""
-
-    status: int
-    words: str | None = None
-
-
-_UNKNOWN: Final = _Answer(504, "it is not known whether it was done")
-_REFUSED: Final = _Answer(409, "what is stored refuses the request")
-_LATER: Final = _Answer(503, "it cannot be served now: try again")
-_ANSWERS: Final[dict[type[DynamORMError], _Answer]] = {
-    TamperedCursor: _Answer(400, "the cursor is not valid: begin with the first page"),
-    TenantError: _Answer(403, "not allowed"),
-    NotFound: _Answer(404, "not found"),
-    KeyReused: _Answer(422),
-    StepUnknown: _UNKNOWN,
-    IdempotencyError: _Answer(409),
-    ConditionFailed: _REFUSED,
-    ValidationError: _Answer(422),
-}
-"""The first kind that an error is of."""
-_CONDITION: Final = "ConditionalCheckFailed"
-_PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-"""Reasons of a cancelled transaction that another try need not meet."""
-
-
 def install(app: FastAPI) -> None:
     """Let an application answer the errors of the library, with ``{"detail": ..., "code": ...}`` and never a value of an item.
 
@@ -152,45 +113,7 @@ def install(app: FastAPI) -> None:
 
 async def _answer(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DynamORMError)  # it is the handler of these alone
-    found = _found(error)
+    found = answer_of(error)
     if found is None:
         raise error
-    told: dict[str, Any] = {"detail": found.words or error.safe.partition(": ")[2], "code": error.code}
-    told |= {name: value for name in ("field", "token") if (value := getattr(error, name, None)) is not None}
-    return JSONResponse(told, found.status, _headers(error, found.status))
-
-
-def _found(error: DynamORMError) -> _Answer | None:
-    """How an error is answered; None for a fault of the program, or of the service. What is not known is asked first."""
-    if isinstance(error, TamperedCursor):
-        return _ANSWERS[TamperedCursor]
-    if error.outcome is Outcome.UNKNOWN:
-        return _UNKNOWN
-    if isinstance(error, IdempotencyError):  # some of them may be tried again, by the caller's word
-        return _of_kind(error)
-    if isinstance(error, ValidationError) and _is_of_program(error):
-        return None
-    if isinstance(error, TransactionCancelled):
-        codes = {one.code for one in error.reasons if one is not None}
-        return _REFUSED if codes <= {_CONDITION} else _LATER if codes <= {_CONDITION, *_PASSING} else None
-    if error.retryable:  # an answer that could not be believed, a key that cannot be had now
-        return _LATER
-    return _of_kind(error)
-
-
-def _of_kind(error: DynamORMError) -> _Answer | None:
-    return next((answer for kind, answer in _ANSWERS.items() if isinstance(error, kind)), None)
-
-
-def _is_of_program(error: ValidationError) -> bool:
-    """Whether it is no value of the caller that was refused, but what the program asks, or what is stored."""
-    if error.table is not None or isinstance(error, (InvalidUse, TypeError, AttributeError)):
-        return True
-    return type(error) is ValidationError and error.field is None
-
-
-def _headers(error: DynamORMError, status: int) -> dict[str, str] | None:
-    wait = getattr(error, "retry_after", None)
-    if wait is None and status != _LATER.status:
-        return None
-    return {"Retry-After": str(max(1, math.ceil(wait or 0)))}
+    return JSONResponse(found.body, found.status, found.headers)
