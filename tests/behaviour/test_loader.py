@@ -127,6 +127,7 @@ def test_a_key_that_cannot_be_fails_alone(db, key):
 
 
 def test_what_could_not_be_read_is_told_and_read_anew(db, key):
+    db.tables.delete(Nowhere)
     loader = db.loader()
     with pytest.raises(TableNotFound):
         together(db, (loader, Nowhere, key))

@@ -118,9 +118,9 @@ class AsyncLoader(OfOneProcess):
                     future.cancel()
                 elif not future.done():
                     future.set_exception(error)
-            if isinstance(error, Exception):
-                return  # each of them is told
-            raise
+            if isinstance(error, (KeyboardInterrupt, SystemExit, asyncio.CancelledError)):
+                raise
+            return  # each of them is told
         for (_, future), obj in zip(group.values(), objects, strict=True):
             if not future.done():
                 future.set_result(obj)
