@@ -36,6 +36,7 @@ MODULES = {
     "dynamorm.plugins.lint": "Hints during development",
     "dynamorm.plugins.metrics": "Metrics",
     "dynamorm.plugins.offload": "Large values in S3",
+    "dynamorm.plugins.soft_delete": "Deletes that can be undone",
     "dynamorm.plugins.tenancy": "Tenants",
     "dynamorm.plugins.tenancy.fastapi": "Tenants in FastAPI",
     "dynamorm.plugins.tracing": "Tracing",

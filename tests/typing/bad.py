@@ -38,6 +38,7 @@ from dynamorm.adapters.web import answer_of
 from dynamorm.errors import DynamORMError
 from dynamorm.payments import Ledger, Money, Outbox, refund, transition
 from dynamorm.plugins import AsyncOffloadCleaner, Offload, OffloadCleaner, Offloaded
+from dynamorm.plugins import DeletedAt, SoftDelete, SoftDeleted, restoring
 from dynamorm.plugins.offload import ObjectStore
 
 
@@ -257,6 +258,19 @@ class Shelf:
     def put(self, bucket: str, key: str, data: bytes, /) -> None: ...
     def get(self, bucket: str, key: str, largest: int, /) -> bytes | None: ...
     def delete(self, bucket: str, key: str, /) -> None: ...
+
+
+def softly(db: DB, async_db: AsyncDB, one: Payment) -> None:
+    db.restore(one, "p1", key=5).missing  # E no such field
+    db.restore(one, condition="deleted")  # E no condition
+    async_db.restore(one).id  # E is awaited
+    db.with_deleted(True)  # E takes nothing
+    db.permanently(one)  # E takes nothing
+    DeletedAt(expire_after="a month")  # E no time
+    SoftDelete(Payment)  # E takes nothing
+    restoring("Payment")  # E no model
+    one.deleted_at = None  # E has no such field
+    SoftDeleted.deleted_at.append("x")  # E is no list
 
 
 def in_fastapi() -> None:

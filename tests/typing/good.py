@@ -93,6 +93,7 @@ from dynamorm.plugins import (
     CapacityLimiter,
     CircuitBreaker,
     CostPlugin,
+    DeletedAt,
     DevelopmentLint,
     Hedging,
     HotKeys,
@@ -100,7 +101,10 @@ from dynamorm.plugins import (
     Offload,
     OffloadCleaner,
     Offloaded,
+    SoftDelete,
+    SoftDeleted,
     ThrottlePacing,
+    restoring,
 )
 from dynamorm.plugins.audit import AuditRecord, AuditVerdict, Change
 from dynamorm.plugins.offload import ObjectStore, Swept
@@ -508,6 +512,27 @@ def offloading(db: DB) -> None:
 
 async def offloading_too(db: AsyncDB, offload: Offload) -> None:
     assert_type(await AsyncOffloadCleaner(db, offload, Article).sweep(), Swept)
+
+
+class Kept(SoftDeleted, Model, table="kept"):
+    id: Attr[str] = partition_key()
+    gone: Attr[datetime | None] = attr(DeletedAt(expire_after=5), default=None)
+
+
+def softly(db: DB, kept: Kept) -> None:
+    db.use(SoftDelete())
+    assert_type(kept.deleted_at, "datetime | None")
+    assert_type(db.restore(kept), Kept)
+    assert_type(db.restore(Kept, "k1", condition=Kept.id == "k1"), Kept)
+    assert_type(db.with_deleted().get(Kept, "k1"), "Kept | None")
+    db.permanently().delete(kept)
+    updates, is_deleted = restoring(Kept)
+    db.update(kept, *updates, condition=is_deleted)
+
+
+async def softly_too(db: AsyncDB, kept: Kept) -> None:
+    assert_type(await db.restore(Kept, "k1"), Kept)
+    assert_type(await db.with_deleted().restore(kept), Kept)
 
 
 class Mark:

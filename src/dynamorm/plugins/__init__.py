@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from .offload import OffloadCleaner as OffloadCleaner
     from .offload import Offloaded as Offloaded
     from .pacing import ThrottlePacing as ThrottlePacing
+    from .soft_delete import DeletedAt as DeletedAt
+    from .soft_delete import SoftDelete as SoftDelete
+    from .soft_delete import SoftDeleted as SoftDeleted
+    from .soft_delete import restoring as restoring
     from .tenancy import AllTenantsRecord as AllTenantsRecord
     from .tenancy import Tenancy as Tenancy
     from .tracing import TracingPlugin as TracingPlugin
@@ -75,6 +79,7 @@ __all__ = [
     "CircuitBreaker",
     "CostPlugin",
     "Dashboard",
+    "DeletedAt",
     "DevelopmentLint",
     "Encrypted",
     "EncryptionPlugin",
@@ -96,6 +101,8 @@ __all__ = [
     "OffloadCleaner",
     "Offloaded",
     "Secret",
+    "SoftDelete",
+    "SoftDeleted",
     "Tenancy",
     "ThrottlePacing",
     "TracingPlugin",
@@ -103,6 +110,7 @@ __all__ = [
     "Undecryptable",
     "UnprotectedWrites",
     "record_model",
+    "restoring",
 ]
 
 _HOMES = {
@@ -149,6 +157,10 @@ _HOMES = {
     "MetricsPlugin": "metrics",
     "Secret": "encryption",
     "ThrottlePacing": "pacing",
+    "DeletedAt": "soft_delete",
+    "SoftDelete": "soft_delete",
+    "SoftDeleted": "soft_delete",
+    "restoring": "soft_delete",
     "AllTenantsRecord": "tenancy",
     "Tenancy": "tenancy",
     "TracingPlugin": "tracing",

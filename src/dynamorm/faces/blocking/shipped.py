@@ -6,7 +6,7 @@ One line per method; each plugin is loaded when it is asked for. `DB` inherits t
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from dynamorm import plugins
 from dynamorm.models.schema.schema import schema_of
@@ -16,11 +16,12 @@ from .. import drivers
 from .loading import Loading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from datetime import timedelta
     from decimal import Decimal
 
     from dynamorm.config.settings import Config
+    from dynamorm.models.expressions.path import Condition
     from dynamorm.plugins.audit import AuditTrail, ChangeTrackingConfig
     from dynamorm.plugins.audit.config import KeySource
     from dynamorm.plugins.breaker import CircuitBreaker
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from ...plugins import BatchConfig, Batcher, Cache, KeyProvider, Loader
     from .db import DB
+
+M = TypeVar("M")
 
 
 class Shipped(Loading):
@@ -334,6 +337,54 @@ class Shipped(Loading):
             record = plugins.AllTenantsRecord
             self._plugins().plugin_of_kind(session, self, record, record, "all_tenants")
         return self.view(all_tenants=reason)
+
+    def with_deleted(self) -> Self:
+        """The same database with the items that are deleted and kept: a view as of `view`, whose reads give these, too.
+
+        Raises: ConfigError without the plugin `SoftDelete`.
+
+        Example: ``db.with_deleted().get(Order, "o1").deleted_at``
+        """
+        self._have_soft_delete()
+        return self.view(deleted="shown")
+
+    def permanently(self) -> Self:
+        """The same database, in which a delete removes the item: a view as of `with_deleted`.
+
+        Raises: ConfigError without the plugin `SoftDelete`.
+
+        Example: ``db.permanently().delete(Order, "o1")``
+        """
+        self._have_soft_delete()
+        return self.view(deleted="removed")
+
+    @overload
+    def restore(self, model: type[M], /, *key: Hashable, condition: Condition | None = ..., **parts: Any) -> M: ...
+    @overload
+    def restore(self, obj: M, /, *, condition: Condition | None = ...) -> M: ...
+    def restore(self, subject: Any, /, *key: Any, condition: Condition | None = None, **parts: Any) -> Any:
+        """Bring an item back that was deleted and kept: an object (its version is checked), or a model and a key. Returns the object.
+
+        Raises: MissingItem; ConditionFailed for one that is not deleted; VersionConflict; ConfigError without the plugin `SoftDelete`, and
+        ModelError for a model without a `DeletedAt` field.
+
+        Example: ``db.restore(Order, "o1")``
+        """
+        updates, is_deleted = plugins.restoring(subject if isinstance(subject, type) else type(subject))
+        whole = is_deleted if condition is None else is_deleted & condition
+        view = self.with_deleted()
+        session = view._session  # noqa: SLF001 - a face too
+        flow = session.verbs.update.update(
+            session, subject, (*key, *updates), parts, condition=whole, upsert=False, returning="new"
+        )
+        return self._io.run(flow)
+
+    def _have_soft_delete(self) -> None:
+        kind = plugins.SoftDelete
+        if not any(isinstance(plugin, kind) for plugin in self._session.plugins):
+            raise ConfigError(
+                "this database removes what is deleted: db.use(SoftDelete()) right after it is made lets deletes mark"
+            )
 
     def enable_audit_log(self, *, audit_key: KeySource | None = None, require_actor: bool = True) -> None:
         """Let models have `Audit` fields, which are filled in from `dynamorm.actor`. To be called right after the database is made.

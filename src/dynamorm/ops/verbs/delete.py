@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.effects import Flow
+from dynamorm.errors import MissingItem
 from dynamorm.models.expressions.path import Condition
 from dynamorm.ops.requests import check_values, finish
 from dynamorm.ops.writes.draft import WriteDraft, addressed
@@ -36,8 +37,21 @@ def delete(
     )
     plan = context.plan(subject if isinstance(subject, type) else type(subject))
     if plan.needs_stored:
-        return performed_while_unchanged(context, subject, build, perform)
-    return perform(context, build())
+        flow = performed_while_unchanged(context, subject, build, perform)
+    else:
+        flow = perform(context, build())
+    replaced = plan.transforms["delete"] and condition is None and not must_exist
+    return _or_absent(flow) if replaced else flow
+
+
+def _or_absent(flow: Flow[Any]) -> Flow[Any]:
+    """What a rule may have put in the place of a delete: as with that, an item that is not there counts as deleted."""
+    try:
+        return (yield from flow)
+    except MissingItem as error:
+        if "ErrVersionConflict" in error.codes:
+            raise
+        return None
 
 
 def delete_write(
