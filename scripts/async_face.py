@@ -48,6 +48,7 @@ WORDS: Final = {
             "Lease",
             "Loader",
             "Loading",
+            "Updating",
             "Many",
             "Query",
             "Shipped",

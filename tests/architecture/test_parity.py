@@ -96,6 +96,7 @@ def test_both_faces_are_compared():
         "StreamReader",
         "Tables",
         "Transaction",
+        "Updating",
     }
     assert {f"Async{name}" for name in BLOCKING} == set(ASYNCIO)
 

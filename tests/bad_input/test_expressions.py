@@ -193,8 +193,10 @@ def test_conditions_are_not_combined_with_the_words_of_python():
         (lambda db: db.update(Thing, "x", 1, T.inner.remove(), T.inner[Inner.city].set("b")), ("inner.city", "inside")),
         (lambda db: db.put(Thing(id="x", at=1, needed="n"), returning="new"), ("'old'", "'new'")),
         (lambda db: db.delete(Thing, "x", 1, returning="new"), ("'old'", "'new'")),
+        (lambda db: db.update(Thing, "x", 1, T.text.set("a"), returning="all_new"), ("'updated_new'", "'all_new'")),
+        (lambda db: db.update(Thing, "x", 1, T.text.set("a"), returning=["old"]), ("'updated_new'", "'old'")),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_a_call_that_says_nothing_or_too_much_is_refused(db, refused, call, words):
     refused(ValidationError, lambda: call(db), *words)

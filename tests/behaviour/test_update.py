@@ -172,11 +172,11 @@ def test_the_read_behind_an_add_by_key_can_be_declined(db, wire, key):
         db.update(Stock, key, "c", Stock.count.add(1), returning=None)
 
 
-def test_what_an_update_returns_is_new_or_nothing(db, wire, key):
+def test_what_an_update_returns_is_named_or_refused(db, wire, key):
     stock = db.create(Stock(shop=key, item="a"))
     wire.clear()
-    with pytest.raises(ValidationError, match="'new' or None"):
-        db.update(Stock, key, "a", Stock.count.add(1), returning="old")
+    with pytest.raises(ValidationError, match="'updated_old' or None"):
+        db.update(Stock, key, "a", Stock.count.add(1), returning="all_old")
     with pytest.raises(ValidationError, match="a model and a key"):
         db.update(stock, Stock.count.add(1), returning=None)
     assert wire.names == []

@@ -17,7 +17,7 @@ from tests.faults.stage import Run, Stage
 from tests.faults.verbs import CLASS_C, CLASS_N, ONCE, RING, Payment, Verb, amount
 
 CREATE, SAVE, UPDATE, DELETE = CLASS_C
-PUT_OLD, DELETE_OLD = ONCE
+PUT_OLD, DELETE_OLD, *_ = ONCE
 versioned = pytest.mark.parametrize("verb", [SAVE, UPDATE], ids=lambda verb: verb.name)
 
 

@@ -94,6 +94,7 @@ CLASS_I = (
 ONCE = (
     Verb("put_old", "PutItem", "once", lambda db, new: db.put(new, returning="old"), AFTER, _new),
     Verb("delete_old", "DeleteItem", "once", lambda db, _: db.delete(Payment, "p1", returning="old"), None, mutates=False),
+    Verb("update_old", "UpdateItem", "once", lambda db, _: db.update(Payment, "p1", Payment.amount.add(5), returning="old"), AFTER, mutates=False),
 )  # fmt: skip
 SETTLED = (*CLASS_C, *CLASS_N)
 AGAIN = (*SETTLED, *CLASS_I)

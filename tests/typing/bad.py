@@ -129,6 +129,9 @@ def f(db: DB, when: datetime) -> None:
     db.update(Payment, "x", Payment.amount == 5)  # E Condition, not Update
     db.update(Payment, Payment.amount == 5, id="x")  # E Condition, not Update
     db.upsert(Payment, "x", Payment.amount == 5)  # E Condition, not Update
+    db.update(Payment, "x", Payment.amount.set(5), returning="all_old")  # E no such result
+    db.upsert(Payment, "x", Payment.amount.set(5), returning="old").amount  # E may be None
+    db.update(p, Payment.amount.set(5), returning="old")  # E by key only
     db.update(Payment, "x", {"amount": 5})  # E a dict, not updates
     db.model(Payment).where(id="x")  # E no keywords
     db.query(Payment.dear("x"))  # E above is missing

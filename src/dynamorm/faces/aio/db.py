@@ -16,14 +16,14 @@ from ..opening import add_plugins, open_session
 from .shipped import AsyncShipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
     from datetime import timedelta
     from decimal import Decimal
     from types import ModuleType, TracebackType
 
     from dynamorm.config.settings import Config
     from dynamorm.features.unique_repair import UniqueReport
-    from dynamorm.models.expressions.path import Condition, Holds, Path, Update
+    from dynamorm.models.expressions.path import Condition, Holds, Path
 
     from ...codec.keys import StoredKey
     from ..face_view import DryRun, Explain
@@ -183,113 +183,6 @@ class AsyncDB(AsyncShipped):
         """
         session = self._session
         return await self._io.run(session.verbs.save.save(session, obj))
-
-    @overload
-    async def update(
-        self,
-        model: type[M],
-        /,
-        *key_and_updates: Hashable,
-        condition: Condition | None = ...,
-        upsert: bool = ...,
-        allow: Collection[str] = ...,
-        returning: Literal["new"] = ...,
-        **parts: Any,
-    ) -> M: ...
-    @overload
-    async def update(
-        self,
-        model: type[M],
-        /,
-        *key_and_updates: Hashable,
-        condition: Condition | None = ...,
-        upsert: bool = ...,
-        allow: Collection[str] = ...,
-        returning: None,
-        **parts: Any,
-    ) -> None: ...
-    @overload
-    async def update(
-        self,
-        obj: M,
-        /,
-        *updates: Update,
-        condition: Condition | None = ...,
-        upsert: bool = ...,
-        allow: Collection[str] = ...,
-    ) -> M: ...
-    async def update(
-        self,
-        subject: Any,
-        /,
-        *args: Any,
-        condition: Condition | None = None,
-        upsert: bool = False,
-        allow: Collection[str] = (),
-        returning: Literal["new"] | None = "new",
-        **parts: Any,
-    ) -> Any:
-        """Change attributes of one item in place, exactly once. Returns the object as it is afterwards.
-
-        The subject is an object (its version is checked when it was loaded, and it is refreshed), or a model followed
-        by the key (the version is only raised). The item must exist unless ``upsert``. ``allow`` names the protected
-        fields that this update may change. By key, ``returning=None`` gives None, and spares the read that follows a write
-        sent as a transaction (see the guide's classes of writes).
-
-        Raises: VersionConflict, MissingItem, ConditionFailed (OutOfBounds); ValidationError, before anything is sent, for an update
-        of a key, a library-owned, immutable or protected field.
-
-        Example: ``await db.update(payment, Payment.amount.add(5), Payment.note.remove())``
-        or ``await db.update(Payment, "p1", Payment.amount.add(5))``
-        """
-        session = self._session
-        flow = session.verbs.update.update(
-            session, subject, args, parts, condition=condition, upsert=upsert, allow=allow, returning=returning
-        )
-        return await self._io.run(flow)
-
-    @overload
-    async def upsert(
-        self,
-        model: type[M],
-        /,
-        *key_and_updates: Hashable,
-        condition: Condition | None = ...,
-        returning: Literal["new"] = ...,
-        **parts: Any,
-    ) -> M: ...
-    @overload
-    async def upsert(
-        self,
-        model: type[M],
-        /,
-        *key_and_updates: Hashable,
-        condition: Condition | None = ...,
-        returning: None,
-        **parts: Any,
-    ) -> None: ...
-    @overload
-    async def upsert(self, obj: M, /, *updates: Update, condition: Condition | None = ...) -> M: ...
-    async def upsert(
-        self,
-        subject: Any,
-        /,
-        *args: Any,
-        condition: Condition | None = None,
-        returning: Literal["new"] | None = "new",
-        **parts: Any,
-    ) -> Any:
-        """`update` that makes the item when there is none: with the defaults, or with what the object holds.
-
-        Raises: ValidationError, before anything is sent, by key when a field that must be there is not among the updates.
-
-        Example: ``await db.upsert(Counter, "visits", Counter.count.add(1))``
-        """
-        session = self._session
-        flow = session.verbs.update.update(
-            session, subject, args, parts, condition=condition, upsert=True, returning=returning
-        )
-        return await self._io.run(flow)
 
     @overload
     async def delete(

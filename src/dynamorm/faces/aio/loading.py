@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .bulk import AsyncMany
+from .updating import AsyncUpdating
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-class AsyncLoading(AsyncMany):
+class AsyncLoading(AsyncUpdating):
     """What `AsyncDB` does with objects that a program has already."""
 
     async def refresh(self, obj: M, /) -> M:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .bulk import Many
+from .updating import Updating
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 
-class Loading(Many):
+class Loading(Updating):
     """What `DB` does with objects that a program has already."""
 
     def refresh(self, obj: M, /) -> M:

@@ -27,6 +27,7 @@ from dynamorm.ops.updates.completion import Completion
 from dynamorm.ops.updates.computing import explain as explain_needed
 from dynamorm.ops.updates.computing import is_strict, needed_by, started
 from dynamorm.ops.updates.draft import UpdateDraft
+from dynamorm.ops.updates.returned import OLD, check_returning, returned
 from dynamorm.ops.updates.taken_over import explain as explain_taken_over
 from dynamorm.ops.updates.whole_item import learn, with_whole
 from dynamorm.ops.writes.draft import addressed
@@ -52,9 +53,9 @@ def update(
     allow: Any = (),
     returning: str | None = "new",
 ) -> Flow[Any]:
-    """Apply updates to one item and return it as it is afterwards; by key, nothing with ``returning=None``."""
+    """Apply updates to one item and return it as it is afterwards; by key, what ``returning`` says."""
     if returning != "new":
-        _check_returning(subject, returning)
+        check_returning(subject, returning)
 
     plan = context.plan(subject if isinstance(subject, type) else type(subject))
     build = partial(
@@ -104,6 +105,8 @@ def update_write(
             )  # fmt: skip
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
     draft.gives_result = result is not None
+    if result in OLD:
+        draft.returning = "old"
     plan = draft.plan
     depends = _accept(draft, allow)
     if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
@@ -121,10 +124,12 @@ def update_write(
     if draft.begun is not None and draft.begun.other:
         build = partial(
             update_write, context, subject, args, parts,
-            condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder,
+            condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, result=result or "new",
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
-    return write.without_result() if result is None else write
+    if result is None:
+        return write.without_result()
+    return write if result == "new" else returned(write, result, (*draft.updates, *draft.more, *draft.stamps))
 
 
 def _is_looked_at(draft: UpdateDraft) -> bool:
@@ -296,15 +301,6 @@ def _is_repeatable(draft: UpdateDraft) -> bool:
     if draft.begun is not None and draft.begun.states:  # in the form for these it would meet its own condition no more
         return False
     return all(change.absolute for change in draft.updates)
-
-
-def _check_returning(subject: Any, returning: Any) -> None:
-    if returning is not None:
-        raise ValidationError(f"returning is 'new' or None, not {returning!r}", field="returning")
-    if not isinstance(subject, type):
-        raise ValidationError(
-            "returning=None is for a model and a key: an object is brought up to date by its update", field="returning"
-        )
 
 
 def _allowed(schema: Schema, allow: Any) -> frozenset[str]:
