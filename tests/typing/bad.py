@@ -156,6 +156,8 @@ def f(db: DB, when: datetime) -> None:
     total: str = db.model(Payment).sum(Payment.amount)  # E an int
     least: int = db.model(Payment).min(Payment.amount)  # E may be None
     left: str = db.increment(Payment, "x", Payment.amount)  # E an int
+    db.batch_get(Payment, ["x"], select=5)  # E no list of attributes
+    db.transact_get([(Payment, "x")], select=[5])  # E no attribute
     db.transact_get([("x", Payment)])  # E the model comes first
     Payment.id + 1  # E not a number
     Payment.amount + "x"  # E not a number

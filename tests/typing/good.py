@@ -378,6 +378,8 @@ def blocking(db: DB) -> None:
         tx.delete(Payment, "p1", must_exist=True)
         tx.check(p)
         tx.check(Payment, "p1", Payment.amount > 5, label="enough")
+    assert_type(db.batch_get(Payment, ["p1"], select=["amount", Payment.note]), "list[Payment | None]")
+    assert_type(db.transact_get([(Payment, "p1")], select={Payment: [Payment.amount]}), "list[Payment | None]")
     assert_type(db.transact_get([(Payment, "p1"), (Payment, {"id": "p2"})]), "list[Payment | None]")
     for kind, old, new in db.stream(Payment):
         assert_type(kind, ChangeKind)

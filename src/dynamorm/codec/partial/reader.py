@@ -92,6 +92,7 @@ class _PartialCodec:
         self.model: type[Any] = codec.model
         self.table: str | None = codec.table
         self.scope: Mapping[str, str] = codec.scope
+        self.keys: Any = codec.keys
         self.key_names: tuple[str, ...] = codec.key_names
         self.record: PartialRecord = PartialRecord(codec.record, plans, [codec.plans[name] for name in computed])
         self.plans: dict[str, FieldPlan] = {plan.name: plan for plan in plans}

@@ -12,10 +12,11 @@ from .. import aio  # its modules are loaded with their first use
 from ..face import Face
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from dynamorm.models.access_patterns import Asked
+    from dynamorm.models.expressions.path import Path
 
     from ...ops.verbs.batch_result import BatchResult
     from .query import AsyncQuery
@@ -56,11 +57,18 @@ class AsyncMany(Face):
         """
         return aio.transaction.AsyncTransaction(self._session, self._io.run, token)
 
-    async def transact_get(self, requests: Iterable[tuple[type[M], *tuple[Any, ...]]], /) -> list[M | None]:
+    async def transact_get(
+        self,
+        requests: Iterable[tuple[type[M], *tuple[Any, ...]]],
+        /,
+        *,
+        select: Sequence[str | Path[Any]] | Mapping[type[Any], Sequence[str | Path[Any]]] | None = None,
+    ) -> list[M | None]:
         """Read up to 100 items of any models as they were at one moment. Returns them in order, None where missing.
 
         Each request is a model followed by its key, or by a dict of its key fields. Costs twice what `get` costs with
-        ``consistent=True``.
+        ``consistent=True``. ``select`` names the attributes to fetch, as `get` has it, or a mapping of models to such lists, where
+        the items are of several models: one that is not in it is read whole.
 
         Raises: ValidationError for more than 100 items or a key that does not fit its model; TransactionConflict when
         other transactions kept an item busy.
@@ -68,16 +76,24 @@ class AsyncMany(Face):
         Example: ``await db.transact_get([(Payment, "p1"), (Order, "c1", 7), (Order, {"customer": "c1", "number": 8})])``
         """
         session = self._session
-        return await self._io.run(session.verbs.transact_get.get(session, requests))
+        return await self._io.run(session.verbs.transact_get.get(session, requests, select))
 
     async def batch_get(
-        self, model: type[M], keys: Iterable[Any], /, *, consistent: bool = False, concurrency: int = 4
+        self,
+        model: type[M],
+        keys: Iterable[Any],
+        /,
+        *,
+        consistent: bool = False,
+        concurrency: int = 4,
+        select: Sequence[str | Path[Any]] | None = None,
     ) -> list[M | None]:
         """Read any number of items. Returns them in the order of ``keys``, None where there is none.
 
         A key is a value, a tuple, or a dict by field names. A key that is given twice is asked for once, and each place
         gets an object of its own. Up to 100 keys make one request; ``concurrency`` requests are under way at once. Each
-        item is read for itself: use `transact_get` for a picture of one moment.
+        item is read for itself: use `transact_get` for a picture of one moment. ``select`` names the attributes to fetch: the
+        objects are then partial ones, as of `get`.
 
         Raises: ValidationError, before anything is sent, for a key that does not fit the model; Throttled when keys were
         left unread for a whole ``operation_timeout``: a missing answer is never taken for a missing item.
@@ -86,7 +102,7 @@ class AsyncMany(Face):
         """
         session = self._session
         return await self._io.run(
-            session.verbs.batch.get(session, model, keys, consistent=consistent, concurrency=concurrency)
+            session.verbs.batch.get(session, model, keys, consistent=consistent, concurrency=concurrency, select=select)
         )
 
     async def batch_write(

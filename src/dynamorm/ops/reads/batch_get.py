@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ from dynamorm.ops.requests import ModelRequests
 from .items import key_from_parts
 
 if TYPE_CHECKING:
+    from dynamorm.codec.partial.reader import PartialReader
     from dynamorm.ops.context import Context
 
 MAX_KEYS: Final = 100
@@ -26,8 +28,10 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Batch
 """
 
 
-def get(context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int) -> Flow[list[Any]]:
-    """The objects under the keys, in their order; None where there is none.
+def get(
+    context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int, select: Any = None
+) -> Flow[list[Any]]:
+    """The objects under the keys, in their order; None where there is none. With ``select`` they are partial ones.
 
     Raises: ValidationError for a key; Throttled or DeadlineExceeded, with the number of keys that were not read.
     """
@@ -35,7 +39,14 @@ def get(context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, 
     limit = workers(context, concurrency)
     requested = keys_of(plan, keys)
     places = {key: place for place, key in enumerate(dict.fromkeys(requested))}
-    return _all(context, plan, requested, places, limit=limit, consistent=consistent)
+    said: dict[str, Any] = {"ConsistentRead": True} if consistent else {}
+    reader = None
+    if select is not None:
+        from .selected import selection  # what is read as a whole does not need it
+
+        reader, parameters = selection(plan, select)
+        said = {**parameters, **said}
+    return _all(context, plan, requested, places, limit=limit, said=said, reader=reader)
 
 
 def _all(
@@ -45,13 +56,14 @@ def _all(
     places: dict[bytes, int],
     *,
     limit: int,
-    consistent: bool,
+    said: dict[str, Any],
+    reader: PartialReader | None,
 ) -> Flow[list[Any]]:
     distinct = list(places)
     objects: list[Any] = [None] * len(distinct)
     answered = [0]
     chunks = [
-        _chunk(context, plan, distinct, objects, start, answered, consistent=consistent)
+        _chunk(context, plan, distinct, objects, start, answered, said=said, reader=reader)
         for start in range(0, len(distinct), MAX_KEYS)
     ]
     try:
@@ -65,13 +77,13 @@ def _all(
         raise
     if len(distinct) == len(requested):
         return objects
-    codec, seen = plan.codec, set[int]()
+    seen = set[int]()
     result = []
     for key in requested:
         place = places[key]
         obj = objects[place]
         if place in seen and obj is not None:  # an object of its own for each place: changing one changes no other
-            obj = codec.decode(codec.loaded(obj) or b"")
+            obj = _again(plan, obj) if reader is None else deepcopy(obj)
         seen.add(place)
         result.append(obj)
     return result
@@ -85,7 +97,8 @@ def _chunk(
     start: int,
     answered: list[int],
     *,
-    consistent: bool,
+    said: dict[str, Any],
+    reader: PartialReader | None,
 ) -> Flow[None]:
     """Read up to 100 of ``keys`` from ``start`` on: each object goes into ``objects`` at the place of its key.
 
@@ -96,7 +109,8 @@ def _chunk(
     pace = Pace(context)
     open_places = list(range(start, min(start + MAX_KEYS, len(keys))))
     head = b'{"RequestItems":{' + dumps(plan.table) + b':{"Keys":['
-    tail = b'],"ConsistentRead":true}}}' if consistent else b"]}}}"
+    tail = b"]," + dumps(said)[1:] + b"}}" if said else b"]}}}"
+    read = (plan.codec if reader is None else reader).reading.read_batch
     while True:
         asked_for = [keys[place] for place in open_places]
         asked = Asked(plan.key_names, asked_for)
@@ -104,7 +118,7 @@ def _chunk(
             "BatchGetItem",
             plan.table,
             head + b",".join(asked_for) + tail,
-            partial(plan.codec.reading.read_batch, asked=asked),
+            partial(read, asked=asked),
             timeout=pace.left(),
         )
         op.prepare = plan.prepare
@@ -124,6 +138,11 @@ def _chunk(
             )
         yield Sleep(delay)
         open_places = [open_places[position] for position in unprocessed]
+
+
+def _again(plan: ModelRequests, obj: Any) -> Any:
+    """Another object of the same item."""
+    return plan.codec.decode(plan.codec.loaded(obj) or b"")
 
 
 def keys_of(plan: ModelRequests, keys: Any) -> list[bytes]:

@@ -23,6 +23,16 @@ def get_selected(
     context: Context, plan: ModelRequests, key: bytes, select: Sequence[str | Location], *, consistent: bool
 ) -> Flow[Any]:
     """Some attributes of the object stored under the key, or None."""
+    reader, parameters = selection(plan, select)
+    if consistent:
+        parameters["ConsistentRead"] = True
+    op = Op("GetItem", plan.table, finish(plan.key_head, key, parameters), reader.read_item)
+    op.prepare = plan.prepare
+    return context.call(op)
+
+
+def selection(plan: ModelRequests, select: Any) -> tuple[partials.PartialReader, dict[str, Any]]:
+    """The reader of a selection, and what a request says of it. Raises: ValidationError."""
     named = (select,) if isinstance(select, (str, Location)) else select
     if not isinstance(named, Iterable):
         raise ValidationError(
@@ -41,8 +51,4 @@ def get_selected(
         "ProjectionExpression": projection_text(reader.projection, placeholders),
         **names(placeholders),
     }
-    if consistent:
-        parameters["ConsistentRead"] = True
-    op = Op("GetItem", plan.table, finish(plan.key_head, key, parameters), reader.read_item)
-    op.prepare = plan.prepare
-    return context.call(op)
+    return reader, parameters

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dynamorm.codec.address import check as check_address
 from dynamorm.codec.replies.snapshot import read_responses
-from dynamorm.codec.strict import read_object
+from dynamorm.codec.strict import dumps, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import CancellationReason, MalformedResponse, TransactionCancelled, ValidationError
 from dynamorm.ops.calls.op import MAX_OPERATIONS, Op
@@ -16,26 +16,34 @@ from dynamorm.wire.reply import ServiceFault
 
 from .items import key_from_parts
 from .preparing import prepare_each
+from .selected import selection
 
 if TYPE_CHECKING:
+    from dynamorm.codec.partial.reader import PartialReader
     from dynamorm.ops.context import Context
 
 
 class _Asked(NamedTuple):
-    """One item to read: its model's plan, and its key as JSON."""
+    """One item to read: its model's plan, and its key as JSON; the reader of a part of it, and the end of its request."""
 
     plan: ModelRequests
     key: bytes
+    reader: PartialReader | None = None
+    tail: bytes = b"}"
 
 
-def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]]:
+def get(context: Context, requests: Iterable[tuple[Any, ...]], select: Any = None) -> Flow[list[Any]]:
     """The objects, in the order of the requests, None where missing. An item asked for twice is read once.
+
+    ``select`` are the attributes of all of them, or by their models.
 
     Raises: ValidationError before anything is sent; TransactionConflict when other transactions kept an item busy.
     """
     if isinstance(requests, (str, bytes, dict, type)) or not isinstance(requests, Iterable):
         raise ValidationError(f"transact_get takes a list of requests, {_FORM}; got {type(requests).__name__}")
     asked = [asked_of(context, number, request) for number, request in enumerate(requests)]
+    if select is not None:
+        asked = _selected(asked, select)
     places: dict[tuple[str, bytes], int] = {}
     where = [places.setdefault((lookup.plan.table, lookup.key), len(places)) for lookup in asked]
     if len(places) > MAX_OPERATIONS:
@@ -47,7 +55,9 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
     if not asked:
         return []
     first = dict(zip(where[::-1], asked[::-1], strict=True))  # the first request of each item
-    parts = b",".join([b'{"Get":' + first[at].plan.key_head + first[at].key + b"}}" for at in range(len(places))])
+    parts = b",".join(
+        [b'{"Get":' + first[at].plan.key_head + first[at].key + first[at].tail + b"}" for at in range(len(places))]
+    )
 
     def decode(body: bytes) -> list[Any]:
         raws = read_responses(body, len(places))
@@ -64,7 +74,13 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
         for at, lookup in zip(where, asked, strict=True):
             raw = raws[at]
             # Each request has an object of its own: what is done to one must not show in another.
-            objects.append(None if raw is None else lookup.plan.codec.decode_shown(raw))
+            reader = lookup.reader
+            if raw is None:
+                objects.append(None)
+            elif reader is None:
+                objects.append(lookup.plan.codec.decode_shown(raw))
+            else:
+                objects.append(reader.read_item(b'{"Item":' + raw + b"}"))
         return objects
 
     op = Op(
@@ -78,6 +94,35 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]]) -> Flow[list[Any]
     op.prepare = prepare_each([first[at].plan for at in range(len(places))])
     objects: list[Any] = yield from context.call(op)
     return objects
+
+
+def _selected(asked: list[_Asked], select: Any) -> list[_Asked]:
+    """The requests, each with its selection. Raises: ValidationError."""
+    by_model = select if isinstance(select, Mapping) else None
+    if by_model is not None:
+        strange = next((model for model in by_model if all(one.plan.model is not model for one in asked)), None)
+        if strange is not None:
+            raise ValidationError(
+                f"select names {getattr(strange, '__name__', type(strange).__name__)}, of which no item is asked for",
+                field="select",
+            )
+    chosen: dict[Any, Any] = {}
+    models: dict[tuple[str, bytes], Any] = {}
+    found: list[_Asked] = []
+    for one in asked:
+        model = one.plan.model
+        if models.setdefault((one.plan.table, one.key), model) is not model:
+            raise ValidationError(
+                f"one item is asked for as {model.__name__} and as another class, of which select would fetch other attributes:"
+                " ask for it once, or leave select out",
+                field="select",
+            )
+        wanted = select if by_model is None else by_model.get(model)
+        if wanted is not None and model not in chosen:
+            reader, parameters = selection(one.plan, wanted)
+            chosen[model] = reader, b"," + dumps(parameters)[1:]
+        found.append(one if wanted is None else one._replace(reader=chosen[model][0], tail=chosen[model][1]))
+    return found
 
 
 _FORM = '(Model, key...) or (Model, {"field": value}) each'
