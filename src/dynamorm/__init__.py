@@ -48,6 +48,15 @@ from .errors import (
 
 if TYPE_CHECKING:
     from dynamorm.models.access_patterns import access_pattern
+    from dynamorm.models.hooks import (
+        after_create,
+        after_delete,
+        after_load,
+        after_save,
+        before_create,
+        before_delete,
+        before_save,
+    )
     from dynamorm.models.ids import id_time, ksuid, ulid, uuid7
     from dynamorm.models.schema.compressed import Compressed
     from dynamorm.models.schema.schema import schema_of
@@ -144,7 +153,14 @@ __all__ = [
     "VersionConflict",
     "access_pattern",
     "actor",
+    "after_create",
+    "after_delete",
+    "after_load",
+    "after_save",
     "attr",
+    "before_create",
+    "before_delete",
+    "before_save",
     "composite",
     "config_from_env",
     "created_at",
@@ -210,6 +226,13 @@ _LAZY = {
     "id_time": "models.ids",
     "is_enterprise": "config.licence.gate",
     "ksuid": "models.ids",
+    "after_create": "models.hooks",
+    "after_delete": "models.hooks",
+    "after_load": "models.hooks",
+    "after_save": "models.hooks",
+    "before_create": "models.hooks",
+    "before_delete": "models.hooks",
+    "before_save": "models.hooks",
     "field_validator": "models.validators",
     "model_validator": "models.validators",
     "schema_of": "models.schema.schema",

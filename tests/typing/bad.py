@@ -20,6 +20,13 @@ from dynamorm import (
     composite,
     id_time,
     ksuid,
+    after_create,
+    after_delete,
+    after_load,
+    after_save,
+    before_create,
+    before_delete,
+    before_save,
     field_validator,
     model_validator,
     partition_key,
@@ -54,6 +61,9 @@ class Payment(Model, table="payments"):
     note: Attr[str | None] = attr(default=None)
     tags: Attr[list[str]] = attr(default_factory=list)
     version: Attr[int] = version()
+
+
+async def later(obj: object) -> None: ...
 
 
 class Wrong(Model):
@@ -94,6 +104,13 @@ ttl(composite("a"), init=False)  # E what is computed is no time to live
 register(table="made", partition="pk", composites={"pk": "id"})  # E a key is made by composite(...)
 field_validator(5)  # E names are text
 model_validator(5)  # E names are text
+before_create(5)  # E a method
+before_save("clean")  # E a method
+before_delete("check")  # E a method
+after_create(None)  # E a method
+after_save([])  # E a method
+after_delete(len("a"))  # E a method
+after_load(later)  # E a plain function
 Payment()  # E missing
 Payment(id="x")  # E missing amount
 Payment("x", 5)  # E positional

@@ -43,7 +43,14 @@ from dynamorm import (
     Update,
     access_pattern,
     actor,
+    after_create,
+    after_delete,
+    after_load,
+    after_save,
     attr,
+    before_create,
+    before_delete,
+    before_save,
     composite,
     created_at,
     deadline,
@@ -217,6 +224,22 @@ class Booked(Model, table="booked", validate="always"):
     @model_validator("begins", "ends")
     def in_order(self) -> None:
         assert_type(self.begins, int)
+
+    @before_create
+    @before_save
+    def clean(self) -> None:
+        self.ends = max(self.ends, self.begins)
+
+    @before_delete
+    async def allowed(self) -> None: ...
+
+    @after_create
+    @after_save
+    @after_delete
+    async def told(self) -> None: ...
+
+    @after_load
+    def read(self) -> None: ...
 
 
 assert_type(Booked.lower("A"), str)

@@ -112,6 +112,8 @@ class Explaining:
             values[plan.name] = self._absent(plan) if stored is U else self.decode_field(plan.name, stored, place)
         obj = self._codec.access.construct(self._codec.model, values)
         self._codec.access.set_state(obj, raw)
+        if (hook := self._codec.record.loaded_hook) is not None:
+            hook(obj)
         return obj
 
     def _absent(self, plan: FieldPlan) -> Any:

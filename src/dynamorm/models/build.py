@@ -60,6 +60,7 @@ def build_schema(
         namespace=parent.namespace,
         typevars=typevars,
         checks=parent.checks,
+        hooks=parent.hooks,
         validated=parent.validated or validates(name, settings["validate"]),
     )
     return complete(schema, indexes, tag=settings["tag"])

@@ -140,6 +140,7 @@ class ModelMeta(MixinMeta):
         schema = build_schema(name, bodies, parent, class_settings, _typevars(parent, namespace))
         if USE.ever:  # a class of this process has marked methods
             schema = import_module("dynamorm.models.validators").with_validators(schema, bases, namespace)
+            schema = import_module("dynamorm.models.hooks").with_hooks(schema, bases, namespace)
         return _finish(mcls, name, bases, namespace, scope=scope, schema=schema, parent=parent)
 
     def __init__(cls, *_: Any, **__: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET as U
@@ -360,7 +361,19 @@ class Record(Shape):
         lines = [*self._place_lines(source), f"o = {source.bind('new', object.__new__)}({kind})"]
         for at, plan in enumerate(self.plans):
             lines += self._decode_field(source, plan, f"o.{plan.name}", last and f"{last}{at}")
-        return [*lines, "o.__loaded__ = raw"]
+        lines.append("o.__loaded__ = raw")
+        hook = self.loaded_hook
+        return lines if hook is None else [*lines, f"{source.bind(f'loaded_{self.cls.__name__}', hook)}(o)"]
+
+    @cached_property
+    def loaded_hook(self) -> Callable[[Any], None] | None:
+        """What is called for each object that is made of a stored item; None where the class has no hook for it."""
+        schema = SCHEMAS.get(self.cls) if self.schema is not None and self.schema.table is not None else None
+        if schema is None or "after_load" not in schema.hooks:
+            return None
+        # By name: nothing of a class body is known here.
+        hook: Callable[[Any], None] = import_module("dynamorm.codec.after_load").of(schema)
+        return hook
 
     @staticmethod
     def _decode_field(source: Source, plan: FieldPlan, target: str, last: str = "") -> list[str]:

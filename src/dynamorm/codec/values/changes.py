@@ -9,6 +9,8 @@ from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.document import normal
 from dynamorm.errors import ValidationError
 
+from .unhooked import without_hook
+
 if TYPE_CHECKING:
     from dynamorm.codec.codec import ModelCodec
 
@@ -36,7 +38,10 @@ def difference(codec: ModelCodec, obj: Any) -> tuple[dict[str, dict[str, Any] | 
 
 def _loaded(codec: ModelCodec, raw: bytes) -> dict[str, Any]:
     """What `difference` would encode of the loaded state, also where that breaks a constraint of today."""
-    base = (codec.decode_loaded or codec.decode)(bytes(raw) if raw.__class__ is Held else raw)
+    decode = codec.decode_loaded or codec.decode
+    if codec.record.loaded_hook is not None:  # what the hook has changed since is a change
+        decode = without_hook(decode)
+    base = decode(bytes(raw) if raw.__class__ is Held else raw)
     try:
         wire = (codec.encode_loaded or codec.encode)(base)
     except ValidationError:

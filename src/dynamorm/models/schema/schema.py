@@ -5,7 +5,7 @@ It must not know wire types, expressions or DynamoDB's verbs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -290,7 +290,7 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     of it; ``settings`` is the table's (a `dynamorm.models.schema.table_settings.TableSettings`); ``crypto_name`` is
     the name of the table as encrypted values know it: it stays when the table is renamed or prefixed; ``schema_version`` is
     stored with each item, and ``upgrades`` lead from the first version to it; ``namespace`` resolves annotations
-    that were still text when the class was made. ``checks`` are the validators of several fields; ``validated`` says that objects are
+    that were still text when the class was made. ``checks`` are the validators of several fields; ``hooks`` are its own hooks by moment; ``validated`` says that objects are
     looked at whenever they are made or changed.
     """
 
@@ -311,6 +311,7 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     namespace: dict[str, Any] = {}
     typevars: dict[Any, Any] = {}
     checks: tuple[Check, ...] = ()
+    hooks: Mapping[str, tuple[Callable[[Any], Any], ...]] = {}
     validated: bool = False
 
     def role(self, role: Role) -> Field | None:

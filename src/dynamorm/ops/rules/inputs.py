@@ -31,7 +31,7 @@ def values_after(draft: UpdateDraft, names: Sequence[str], what: str) -> dict[st
     """
     plans = [draft.plan.codec.plans[name] for name in names]
     changes: dict[str, list[Update]] = {plan.stored: [] for plan in plans}
-    for update in draft.updates:
+    for update in (*draft.updates, *draft.more):
         if (several := changes.get(update.path.field.stored)) is not None:
             several.append(update)
     if not any(changes.values()):

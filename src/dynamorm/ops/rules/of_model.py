@@ -29,6 +29,7 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
     """
     codec = plan.codec
     rules: list[WriteRule] = []
+    rules += _of_methods(codec.schema, "hooks")
     if codec.family is not None:
         from .siblings import SiblingsRule  # loaded with the first model that has it
 
@@ -50,14 +51,11 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         from .write_once import WriteOnceRule  # loaded with the first model that has it
 
         rules.append(WriteOnceRule())
-    if codec.schema.checks:
-        from .validators import ValidatorsRule  # loaded with the first model that has it
-
-        rules.append(ValidatorsRule(codec.schema))
     if codec.upgrades is not None:  # its module is loaded with the first model that has it
         rules.append(import_module(".schema_version", __package__).SchemaVersionRule(codec.upgrades))
     rules += of_options(codec.schema)
     rules += sorted(of_plugins, key=lambda rule: rule.last)
+    rules += _of_methods(codec.schema, "checks")
     if codec.bounded:
         from .limits import LimitsRule  # loaded with the first model that has it
 
@@ -80,6 +78,14 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
     plan.single_deletes |= bool(plan.rules_of_batch_deletes) or any(
         not rule.in_batches for rule in plan.rules["delete"]
     )
+
+
+def _of_methods(schema: Schema, what: str) -> list[WriteRule]:
+    """The rule of a model's hooks, or of its validators (``"checks"``): loaded with the first model that has any."""
+    if not getattr(schema, what):
+        return []
+    module, name = {"hooks": ("hooks", "HooksRule"), "checks": ("validators", "ValidatorsRule")}[what]
+    return [getattr(import_module(f"dynamorm.ops.rules.{module}"), name)(schema)]
 
 
 def of_options(schema: Schema) -> list[WriteRule]:

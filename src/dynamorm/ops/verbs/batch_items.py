@@ -145,6 +145,10 @@ def _put_alone(context: Context, obj: Any, verb: str, *, proof: Proof | None) ->
     codec = plan.codec
     if proof is not None:
         check_proof(plan, alone=True)
+        if codec.schema.hooks:
+            raise ModelError(
+                f"{_SPOOL}, and a {codec.schema.name} has hooks, which nobody asks then: use no spool_dir, or batch_write"
+            )
     wire = codec.encode_whole(obj)
     copied = _copied(plan, obj)
     key = codec.key_of(copied)

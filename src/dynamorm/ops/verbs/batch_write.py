@@ -7,6 +7,8 @@ Items are packed into requests, several of which are under way at once. Each ite
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,7 +25,7 @@ from dynamorm.ops.requests import ModelRequests
 from dynamorm.ops.writes import token_ring
 from dynamorm.ops.writes.draft import WriteDraft
 from dynamorm.ops.writes.reading import FETCHES
-from dynamorm.ops.writes.rules import gave
+from dynamorm.ops.writes.rules import AsksHooks, gave
 
 from .batch_result import BatchFailure, BatchResult
 from .batch_send import FAILED, OVERHEAD, WRITTEN, Entry, Load
@@ -73,18 +75,34 @@ def write(
             raise ValidationError(
                 f"batch_write: {name} is a list of objects, not a {type(given).__name__}: write [obj]", field=name
             )
-    removals = [removal(context, target, f"deletes[{place}]", Entry) for place, target in enumerate(deletes)]
-    removed = {entry.address: entry for entry in removals}
-    if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
-        entries = _put_entries(context, puts, removed, strict=True)
-        if context.rules_may_read:
-            return _when_ready(context, entries, removals, limit, keep=keep, progress=progress)
-        every: list[Any] = [*entries, *removals]
-        _supersede(every)
-        return _all(context, iter(every), limit, stream=False, keep=keep, progress=progress)
-    _supersede(removals)
-    entries = chain(removals, _put_entries(context, puts, removed, strict=False))
-    return _all(context, entries, limit, stream=True, keep=keep, progress=progress)
+    try:
+        removals = [removal(context, target, f"deletes[{place}]", Entry) for place, target in enumerate(deletes)]
+        removed = {entry.address: entry for entry in removals}
+        if isinstance(puts, Collection):  # everything is checked, and duplicates are found, before anything is sent
+            entries = _put_entries(context, puts, removed, strict=True)
+            if context.rules_may_read:
+                return _when_ready(
+                    context, entries, removals, limit, keep=keep, progress=progress,
+                    hooked=lambda: _hooked(context, puts, deletes, concurrency=concurrency, keep=keep, progress=progress),
+                )  # fmt: skip
+            every: list[Any] = [*entries, *removals]
+            _supersede(every)
+            return _all(context, iter(every), limit, stream=False, keep=keep, progress=progress)
+        _supersede(removals)
+        entries = chain(removals, _put_entries(context, puts, removed, strict=False))
+        return _all(context, entries, limit, stream=True, keep=keep, progress=progress)
+    except AsksHooks:
+        if iter(puts) is puts or iter(deletes) is deletes:
+            raise
+        return _hooked(context, puts, deletes, concurrency=concurrency, keep=keep, progress=progress)
+
+
+def _hooked(context: Context, puts: Any, deletes: Any, *, keep: bool, **options: Any) -> Flow[BatchResult]:
+    """The batch with the hooks of its objects around it."""
+    again = partial(write, puts=puts, deletes=deletes, **options)
+    # By name: only where a model has hooks.
+    flow: Flow[BatchResult] = import_module("dynamorm.ops.verbs.hooked").batch(context, puts, deletes, again, keep=keep)
+    return flow
 
 
 def _when_ready(
@@ -95,14 +113,18 @@ def _when_ready(
     *,
     keep: bool,
     progress: Callable[[int], Any] | None,
+    hooked: Callable[[], Flow[BatchResult]],
 ) -> Flow[BatchResult]:
-    """As `_all`, of a list of puts, some of which may wait for something."""
+    """As `_all`, of a list of puts, some of which may wait for something. ``hooked`` is the batch with hooks, where it needs any."""
     every: list[Entry] = []
-    for entry in entries:
-        if isinstance(entry, NotReady):
-            yield from fetched(entry)
-        else:
-            every.append(entry)
+    try:
+        for entry in entries:
+            if isinstance(entry, NotReady):
+                yield from fetched(entry)
+            else:
+                every.append(entry)
+    except AsksHooks:
+        return (yield from hooked())
     every += removals
     _supersede(every)
     return (yield from _all(context, iter(every), limit, stream=False, keep=keep, progress=progress))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.effects import Flow
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
 class OpenTransaction:
     """The operations of one transaction, from ``begin`` to ``end`` or ``drop``."""
 
-    __slots__ = ("_context", "_open", "_started", "_token", "_writes", "acting")
+    __slots__ = ("_context", "_open", "_started", "_token", "_writes", "acting", "hooked")
 
     def __init__(self, context: Context, token: str | None) -> None:
         self._context: Context = _gathering(context) if context.rules_may_read else context
         self._token = check_token(token)
         self._writes: list[Write | _Late | None] = []
         self._started = self._open = False
+        self.hooked: tuple[_Hooked, ...] = ()  # those of its writes that begin with hooks
         self.acting: Callable[[Any], Any] | None = None  # lets a write be built by who has made the transaction
 
     def begin(self) -> None:
@@ -89,6 +91,7 @@ class OpenTransaction:
     def take(self, other: OpenTransaction) -> None:
         """Go on with the writes of another one, in their order."""
         self._writes += other._writes
+        self.hooked += other.hooked
 
     def add(self, write: Write) -> None:
         """Go on with a write that no verb has made."""
@@ -158,9 +161,7 @@ class OpenTransaction:
         except (MustRead, NotReady) as unread:
             if isinstance(unread, MustRead) and not unread.other:
                 raise unread.told() from None
-            if self.acting is None and (block := taken()) is not None:  # of who has called the verb
-                build = acting(block, build)
-            write = _Late(self._context, build, args, options)
+            write = _Late(self._context, self._by_who_acts(build), args, options)
         except DynamORMError as error:  # of no verb that ends, of which plugins are told
             without_locals(error)
             raise
@@ -172,10 +173,17 @@ class OpenTransaction:
         if label is not None and not isinstance(label, str):
             raise ValidationError(f"a label is a text, not {type(label).__name__}", field="label")
         if write is not None:
+            if write.hooked is not None:
+                write = _Hooked(self._context, self._by_who_acts(build), args, options, write.hooked)
+                self.hooked += (write,)
             write.verb, write.label = verb, label
             if write.by_key or write.forms is not None:
                 _in_all_forms(write)
         self._writes.append(write)
+
+    def _by_who_acts(self, build: Callable[..., Write | None]) -> Callable[..., Write | None]:
+        """A builder that is called later, as who calls the verb now."""
+        return acting(block, build) if self.acting is None and (block := taken()) is not None else build
 
 
 def joined(context: Context, transactions: Sequence[OpenTransaction], write: Write) -> OpenTransaction:
@@ -212,6 +220,7 @@ class _Late:
 
     by_key: Final = False
     forms: Final = None
+    hooked: Final = None
     """As of a `Write` that is of one form: what it is will be known when it is built."""
 
     def __init__(
@@ -253,6 +262,44 @@ class _Late:
         return write
 
 
+class _Hooked(_Late):
+    """A write that is built behind the hooks of its object: of the values that this had when the verb was called, and as they leave them."""
+
+    __slots__ = ("_begun", "obj", "rule")
+
+    def __init__(
+        self,
+        context: Context,
+        build: Callable[..., Write | None],
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        rule: Any,
+    ) -> None:
+        super().__init__(context, build, args, options)
+        self.rule = rule
+        self.obj: Any = args[0]
+        self._begun = False
+
+    def begin(self, asked: Callable[..., Flow[None]]) -> Flow[None]:
+        """Let the hooks before it be asked, once."""
+        if self._begun:
+            return
+        obj, given = self.obj, self._values
+        now = {name: getattr(obj, name) for name in given}
+        for name, value in given.items():
+            setattr(obj, name, value)
+        before = deepcopy(given)
+        try:
+            yield from asked(self.rule.of(self.verb, "before"), obj, self.verb)
+            self._values = {name: getattr(obj, name) for name in given}
+            self._begun = True
+        finally:
+            for name, value in now.items():
+                if value != before[name] or not self._begun:  # changed since the verb was called: the caller's own
+                    setattr(obj, name, value)
+        self._values = deepcopy(self._values)
+
+
 def _values_of(context: Context, obj: Any) -> dict[str, Any]:
     """The values of an object, which may be changed before it is written."""
     plans = context.plan(type(obj)).codec.record.plans
@@ -261,5 +308,9 @@ def _values_of(context: Context, obj: Any) -> dict[str, Any]:
 
 def commit(context: Context, transaction: OpenTransaction) -> Flow[Any]:
     """Send all that a transaction holds at once: its block has ended."""
+    if transaction.hooked:
+        # By name: only where a model has hooks.
+        flow: Flow[Any] = import_module("dynamorm.ops.verbs.hooked").commit(context, transaction)
+        return flow
     writes, token = transaction.end(context)
     return send(context, writes, token=token)

@@ -109,6 +109,8 @@ class WriteDraft:
 
     def _replaced_by(self, write: Write) -> Write:
         """The write that a rule has put in the place of this one. Raises: ValidationError, ConfigError."""
+        if write.late is not None:  # it is this very write, later
+            return write
         name = self.plan.codec.schema.name
         if self.kind == "ConditionCheck":
             raise ConfigError(

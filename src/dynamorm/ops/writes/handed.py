@@ -64,7 +64,8 @@ def built(context: Context, verb: str, args: tuple[Any, ...], options: dict[str,
     """
     try:
         builder = context.writer(verb)
-        return builder(context, *args, **options)
+        write = builder(context, *args, **options)
+        return write if write.hooked is None else builder(write.hooked.context(context), *args, **options)
     except (MustRead, NotReady):  # no failures: the write is built again
         raise
     except DynamORMError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from dynamorm.errors import ConfigError
+from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.models.schema.overriding import own
 from dynamorm.models.schema.rules import WriteRule
 
@@ -89,6 +89,10 @@ def check_rules(rules: Iterable[Any]) -> None:
                     f"{moment} of {name} is a coroutine, and a rule waits for nothing: make it a function"
                 )
             looking.check_moment(function, _MOMENTS[moment], f"{moment} of the rule {name}")
+
+
+class AsksHooks(ValidationError):
+    """A batch has an object with hooks, which it cannot ask where it stands: they are asked of lists, before all of it."""
 
 
 def gave(rule: WriteRule, moment: str, result: Any) -> ConfigError:

@@ -41,7 +41,12 @@ def perform(context: Context, write: Write) -> Flow[Any]:
 
 
 def _foreseen(context: Context, write: Write) -> Flow[Any]:
-    """Let the rules prepare for the answer before anything is sent. Raises what refuses the write for what its answer would need."""
+    """Let the rules prepare for the answer before anything is sent. Raises what refuses the write for what its answer would need.
+
+    A write that is made only now is made, and sent.
+    """
+    if write.late is not None:
+        return (yield from write.late(context))
     plan, foresee = write.plan, write.plan.foresee
     assert foresee is not None  # or this is not asked for
     if (yield from foresee(write.key, write.seen, write.changed)):

@@ -67,6 +67,8 @@ class Write(Struct, eq=False):
     condition that a rule has added, the name of that rule, which is empty for the library's own.
     ``seen`` is the item as it was read or loaded before, and ``changed`` what the write stores anew of it, by stored name: where
     something is foreseen for its answer; ``foreseen``: that was done.
+    ``late``: it stands for a write that is made when it is sent, by this flow, which gives the verb's result; ``hooked`` is the rule of the
+    hooks that it asks before.
     ``if_unchanged`` says that the condition holds only while what was pinned is stored as it was read.
 
     In a transaction (`dynamorm.ops.writes.transaction`) there is a fourth ``kind``, ``ConditionCheck``, and ``safety`` and
@@ -102,6 +104,8 @@ class Write(Struct, eq=False):
     seen: bytes | None = None
     changed: Collection[str] = ()
     foreseen: bool = False
+    late: Callable[[Context], Flow[Any]] | None = None
+    hooked: Any = None
     refused_as: Callable[[bytes | None, dict[str, Any]], DynamORMError] | None = None
 
     @override
