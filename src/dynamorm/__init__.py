@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from dynamorm.models.schema.compressed import Compressed
     from dynamorm.models.schema.schema import schema_of
     from dynamorm.models.schema.table_settings import IndexSettings, TableSettings, Throughput
+    from dynamorm.models.schema.time_forms import Epoch, TimeText
     from dynamorm.models.schema.upgraded import upgraded_item
     from dynamorm.models.schema.upgrades import upgrade
     from dynamorm.models.validators import field_validator, model_validator
@@ -122,6 +123,7 @@ __all__ = [
     "DynamORMError",
     "Encrypted",
     "Ephemeral",
+    "Epoch",
     "Full",
     "HighThroughput",
     "IndexSettings",
@@ -144,6 +146,7 @@ __all__ = [
     "Tenant",
     "Throttled",
     "Throughput",
+    "TimeText",
     "TracingPlugin",
     "TransactionCancelled",
     "Undecryptable",
@@ -206,6 +209,7 @@ _LAZY = {
     "Dashboard": "plugins",
     "Encrypted": "plugins",
     "Ephemeral": "plugins",
+    "Epoch": "models.schema.time_forms",
     "Full": "plugins",
     "IndexSettings": "models.schema.table_settings",
     "KMSProvider": "plugins",
@@ -218,6 +222,7 @@ _LAZY = {
     "Secret": "plugins",
     "TableSettings": "models.schema.table_settings",
     "Throughput": "models.schema.table_settings",
+    "TimeText": "models.schema.time_forms",
     "Tenant": "plugins.tenancy",
     "TracingPlugin": "plugins",
     "Undecryptable": "plugins",

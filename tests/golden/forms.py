@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from dynamorm import Attr, Model, attr, composite, partition_key, sort_key, upgrade, version
+from dynamorm import Attr, Epoch, Model, TimeText, attr, composite, partition_key, sort_key, upgrade, version
 
 from .kit import World, story
 
@@ -61,3 +62,21 @@ def schema_versions(here: World):
     here.db.create(Versioned(id="v2", first="Bob"))
     here.db.create(Former(id="saved", name="Cy Low"))
     here.db.save(here.db.require(Versioned, "saved"))
+
+
+class Timed(Model, table="golden-times"):
+    id: Attr[str] = partition_key()
+    at: Attr[datetime] = sort_key(Epoch("milliseconds"))
+    seconds: Attr[datetime] = attr(Epoch())
+    nanos: Attr[datetime] = attr(Epoch("nanoseconds"))
+    iso: Attr[datetime] = attr(TimeText("%Y-%m-%dT%H:%M:%S.%LZ"))
+    local: Attr[datetime] = attr(TimeText("%d.%m.%Y %H:%M:%S %:z", zone="Europe/Berlin"))
+
+
+@story(
+    lambda db, folder, kept: db.tables.ensure(Timed),
+    lambda here, kept: here.db.model(Timed).where(Timed.id == "t").all(),
+)
+def forms_of_times(here: World):
+    for at in (datetime(1969, 7, 20, 20, 17, 40, 5, UTC), datetime(2024, 10, 27, 0, 30, 0, 123_456, UTC)):
+        here.db.create(Timed(id="t", at=at, seconds=at, nanos=at, iso=at, local=at))

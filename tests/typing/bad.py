@@ -15,19 +15,22 @@ from dynamorm import (
     CacheConfig,
     Compressed,
     Condition,
+    Epoch,
     Model,
-    attr,
-    composite,
-    id_time,
-    ksuid,
+    TimeText,
+    access_pattern,
     after_create,
     after_delete,
     after_load,
     after_save,
+    attr,
     before_create,
     before_delete,
     before_save,
+    composite,
     field_validator,
+    id_time,
+    ksuid,
     model_validator,
     partition_key,
     sort_key,
@@ -37,7 +40,6 @@ from dynamorm import (
     upgraded_item,
     uuid7,
     version,
-    access_pattern,
 )
 from dynamorm.adapters import register
 from dynamorm.adapters.fastapi import install, lifespan
@@ -89,6 +91,9 @@ upgrade("1")  # E a version is a number
 upgrade(1, attributes=(5,))  # E names are text
 upgrade(1)(5)  # E it marks a function
 upgraded_item(Payment, 5)  # E an item is a dict
+Epoch("minutes")  # E no such unit
+TimeText(5)  # E a format is text
+TimeText("%Y%m%d", zone=5)  # E a zone is text or a tzinfo
 id_time(5)  # E an identifier is a text or a UUID
 partition_key(also_read=("Id",))  # E a key has one name
 sort_key(default="x", uniqe=True)  # E no such limit

@@ -30,6 +30,7 @@ from dynamorm import (
     Condition,
     ConditionFailed,
     Config,
+    Epoch,
     Json,
     LoggingPlugin,
     MetricsPlugin,
@@ -39,6 +40,7 @@ from dynamorm import (
     PluginContext,
     Presets,
     Tenant,
+    TimeText,
     TracingPlugin,
     Update,
     access_pattern,
@@ -796,3 +798,12 @@ class Formed(Model, table="formed"):
 
 
 assert_type(Formed(email="A", balance=Decimal(1)).pk, str)
+
+
+class Timed(Model, table="timed"):
+    id: Attr[str] = partition_key()
+    at: Attr[datetime] = sort_key(Epoch("milliseconds"))
+    day: Attr[datetime | None] = attr(TimeText("%Y%m%d", zone=UTC), default=None)
+
+
+assert_type(Timed(id="a", at=datetime.now(UTC)).day, datetime | None)

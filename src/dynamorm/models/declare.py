@@ -13,7 +13,7 @@ from dynamorm.errors import InvalidAttribute, ModelError
 from dynamorm.models.expressions.path import Path
 from dynamorm.models.schema.composite import Composite
 from dynamorm.models.schema.defaults import factory_of
-from dynamorm.models.schema.schema import MISSING, Index, Role
+from dynamorm.models.schema.schema import MISSING, Index, Role, TimeForm
 
 from .limits import KeyLimits, Limits
 
@@ -77,6 +77,8 @@ class Spec:
         for option in options:
             _fill_in(self, option)
         init = settings.pop("init", None)
+        if isinstance(option := next((one for one in options if isinstance(one, TimeForm)), None), TimeForm):
+            settings["validators"] = (*settings.get("validators", ()), option.normal)  # an object holds what is stored
         if "also_read" in settings:
             settings["also_read"] = other_names(settings["also_read"])
         self.limits: dict[str, Any] = settings

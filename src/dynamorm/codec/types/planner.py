@@ -17,7 +17,7 @@ from dynamorm.codec.state import ACCESS, has_slot
 from dynamorm.engine.sizes import MAX_INDEX_NAME, MAX_PARTITION_KEY, MAX_SORT_KEY
 from dynamorm.errors import ModelError
 from dynamorm.models.schema.composite import Composite
-from dynamorm.models.schema.schema import SCHEMAS, Codec, Field, Json, Schema, TypeCodec
+from dynamorm.models.schema.schema import SCHEMAS, Codec, Field, Json, Schema, TimeForm, TypeCodec
 
 from . import records
 from .fields import FieldPlan
@@ -77,6 +77,7 @@ class Planner:
         shape = self._field_shape(field, context)
         hook = self.hook_of(schema, field)
         self._refuse_money(field, shape, context.where)
+        _check_sorts(schema, field, shape, context.where)
         key_limit, sparse = 0, False
         if schema.key is not None and field.name in schema.key.fields:
             key_limit = MAX_PARTITION_KEY if field.name == schema.key.partition else MAX_SORT_KEY
@@ -99,6 +100,9 @@ class Planner:
                 resolved(field.annotation, context), context.where, optional=optional, none=none
             )
         shape = self.shape(field.annotation, context)
+        form = field.option(TimeForm) if field.options else None
+        if form is not None:
+            return _in_form(form, field, shape, context.where)
         if field.role == "ttl":
             inner = shape.inner if isinstance(shape, Nullable) else shape
             if inner is INSTANT:
@@ -114,7 +118,7 @@ class Planner:
         inner = shape.inner if isinstance(shape, Nullable) else shape
         if isinstance(shape, Nullable) and not nullable:
             raise ModelError(f"{where}: a key attribute cannot be None")
-        if inner.remedy:
+        if inner.remedy and inner.form is None:
             raise ModelError(f"{where}: {inner.expected} is stored as a map, which no key can be: {inner.remedy}")
         if inner.tag not in ("S", "N", "B") and not isinstance(inner, (CustomShape, types.jsontext.JsonShape)):
             raise ModelError(f"{where}: a key attribute is stored as text, number or bytes, not as {inner.expected}")
@@ -262,6 +266,30 @@ class Planner:
             record.plans.append(FieldPlan(field, shape, owner=cls.__name__, keep_none=keep))
         _check_other_names(record, context.where)
         return record
+
+
+def _in_form(form: TimeForm, field: Field, shape: Shape, where: str) -> Shape:
+    """The shape of a datetime whose stored form an option says."""
+    from .time_shapes import shape_of  # only models with such an option
+
+    if (shape.inner if isinstance(shape, Nullable) else shape) is not INSTANT:
+        raise ModelError(f"{where}: {form!r} is for a datetime: annotate it as Attr[datetime]")
+    if field.role == "ttl" and getattr(form, "unit", None) != "seconds":
+        raise ModelError(f"{where}: DynamoDB reads a time to live as seconds: leave out {form!r}, or say Epoch()")
+    made = shape_of(form)
+    return Nullable(made) if isinstance(shape, Nullable) else made
+
+
+def _check_sorts(schema: Schema, field: Field, shape: Shape, where: str) -> None:
+    """Refuse a sort key whose texts do not sort as its values do."""
+    inner = shape.inner if isinstance(shape, Nullable) else shape
+    if inner.form is None or not inner.remedy:
+        return
+    sorts = {name for index in schema.indexes.values() for name in index.sort}
+    if field.name in sorts or (schema.key is not None and field.name == schema.key.sort):
+        raise ModelError(
+            f"{where}: texts as {inner.form!r} writes them do not sort as times do, so it is no sort key: {inner.remedy}"
+        )
 
 
 def _others() -> ModuleType:

@@ -78,6 +78,8 @@ class Shape:
     """Whether its values may nest deeper than the types show."""
     is_money: bool = False
     """Whether its values are money, whatever the field is called."""
+    form: Any = None
+    """The option that says how its values are stored, where there are several ways."""
     first: str = "None"
     """What variable ``last`` of `decode_into` holds before the first value."""
 

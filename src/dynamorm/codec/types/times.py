@@ -67,6 +67,11 @@ def instant_text(value: Any, plain: type = Real.datetime) -> str:
     return f"{text[:-1]}000Z" if len(text) == _LENGTH_WITH_FRACTION else f"{text[:-1]}.000000000Z"
 
 
+def in_utc(value: datetime) -> datetime:
+    """The same instant in UTC, as a plain datetime. Raises: Mismatch for one without a zone, and one that UTC has not."""
+    return _utc(value)
+
+
 def _utc(value: datetime) -> datetime:
     """The same instant in UTC, as a plain datetime."""
     if value.utcoffset() is None:

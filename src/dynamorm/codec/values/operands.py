@@ -96,6 +96,8 @@ def _check_order(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
     if not isinstance(value, Location):
         return
     other = shape_at(codec, value.parts)
+    if repr(shape.form) != repr(other.form):
+        raise refusal(codec, parts, f"cannot be ordered by {value.name}, whose times are stored in another form")
     if other.tag and (other.tag not in _ORDERED or (shape.tag and shape.tag != other.tag)):
         raise refusal(codec, parts, f"cannot be ordered by {value.name}, which is {other.expected}")
 

@@ -174,7 +174,7 @@ def is_readable_as(shape: Shape, other: Shape) -> bool:
     if type(shape) is not type(other) or shape.tag != other.tag:
         return False
     if isinstance(shape, Scalar):
-        return shape.expected == getattr(other, "expected", None)
+        return shape.expected == getattr(other, "expected", None) and repr(shape.form) == repr(other.form)
     inside, others = list(shape.children()), list(other.children())
     if not inside:  # a class, whose members are its own affair
         cls = getattr(shape, "cls", None)

@@ -6,6 +6,7 @@ It must not know wire types, expressions or DynamoDB's verbs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -63,6 +64,37 @@ class Codec:
     def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
         self.encode: Callable[[Any], Any] = encode
         self.decode: Callable[[Any], Any] = decode
+
+
+class TimeForm:
+    """The base of field options that say how a datetime is stored: `Epoch`, `TimeText`.
+
+    ``written`` gives the text of a time in UTC, as which it is stored, and ``read`` takes it back; ``normal`` cuts off of a value what is not stored;
+    ``unsorted`` says why such texts do not sort as times do, where they do not.
+    """
+
+    __slots__ = ()
+    tag: str = ""
+    unsorted: str = ""
+
+    def written(self, value: datetime) -> str:
+        """The stored text of a time in UTC."""
+        raise NotImplementedError
+
+    def read(self, text: str) -> datetime:
+        """The time of a stored text, in UTC. Raises: ValueError, OverflowError."""
+        raise NotImplementedError
+
+    def normal(self, value: Any) -> Any:
+        """The value without what is finer than what is stored; what is no time with a zone is handed on."""
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            return value
+        try:
+            utc = value.astimezone(UTC)
+            kept = self.read(self.written(utc))
+        except (ValueError, OverflowError):  # who encodes it says so
+            return value
+        return value if kept == utc else kept
 
 
 class TypeCodec(Codec):
@@ -160,7 +192,7 @@ class RuledOption:
         raise NotImplementedError
 
 
-CORE_OPTIONS: Final = (Json, Codec, AppendOnly, RuledOption, Unique)
+CORE_OPTIONS: Final = (Json, Codec, TimeForm, AppendOnly, RuledOption, Unique)
 """Options the core understands. Any other must be claimed by a plugin, or the model is refused."""
 
 

@@ -314,7 +314,8 @@ def _is_ordered(plan: ModelRequests, slot: Slot) -> bool:
     """Whether the texts of the field sort as its values do: numbers only in a form for that, and texts only in their own case."""
     if slot.form:
         return slot.form == NUMBER
-    return bool(slot.width) or plan.codec.plans[slot.name].shape.tag == "S"
+    shape = plan.codec.plans[slot.name].shape
+    return bool(slot.width) or (shape.tag == "S" and not shape.remedy)
 
 
 def _after(slot: Slot, prefix: str, edge: str) -> str | None:
