@@ -802,7 +802,7 @@ assert_type(Formed(email="A", balance=Decimal(1)).pk, str)
 
 class Timed(Model, table="timed"):
     id: Attr[str] = partition_key()
-    at: Attr[datetime] = sort_key(Epoch("milliseconds"))
+    at: Attr[datetime] = sort_key(Epoch("milliseconds"), init=True)
     day: Attr[datetime | None] = attr(TimeText("%Y%m%d", zone=UTC), default=None)
 
 
