@@ -1,8 +1,12 @@
 """Identifiers that sort by time: the published formats to the letter, growth whatever the clock does, and as keys of items."""
 
+import faulthandler
 import os
 import re
+import signal
+import sys
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -162,6 +166,121 @@ def test_a_forked_process_makes_others_that_grow(kind):
     assert len({*made, *told[0], *told[1]}) == 150
     for own in (made, *told):
         assert [str(last), *own] == sorted([str(last), *own])
+
+
+class Interruption:
+    """Calls a function before one bytecode of the generators, as a signal or a finalizer may."""
+
+    def __init__(self, at, call):
+        self.left = at
+        self.call = call
+
+    def __call__(self, frame, event, _):
+        if frame.f_code.co_filename != ids.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == -1:
+                sys.settrace(None)
+                self.call()
+        return self
+
+
+def interrupted_at_each_step(function, call):
+    """What the function gives when it is interrupted before its first bytecode, its second one, and so on."""
+    for at in range(10_000):
+        interruption, before = Interruption(at, call), sys.gettrace()
+        sys.settrace(interruption)
+        try:
+            result = function()
+        finally:
+            sys.settrace(before)
+        if interruption.left >= 0:
+            assert at > 50, "it was seldom interrupted"
+            return
+        yield result
+
+
+@contextmanager
+def ended_by_a_hang():
+    """What waits for itself would wait for ever: the process tells where, and ends."""
+    faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def test_one_may_be_made_at_each_step_of_another(kind, fresh):
+    factory = FACTORIES[kind]
+    before, inner = factory(), []
+    with ended_by_a_hang():
+        for outer in interrupted_at_each_step(factory, lambda: inner.append(factory())):
+            made, after = {outer, inner.pop()}, factory()
+            assert len(made) == 2
+            assert all(before < one < after for one in made)
+            before = after
+            fresh[0] += 250_000_000  # of KSUIDs and of the others, some are of one moment and some of the next
+
+
+def test_a_signal_handler_may_make_one(kind, monkeypatch):
+    factory, random, inner, signals = FACTORIES[kind], os.urandom, [], [signal.SIGINT]
+
+    def urandom(count):
+        if signals:
+            signal.raise_signal(signals.pop())
+        return random(count)
+
+    before = signal.signal(signal.SIGINT, lambda *_: inner.append(factory()))
+    monkeypatch.setattr(ids.os, "urandom", urandom)
+    try:
+        with ended_by_a_hang():
+            outer = factory()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(inner) == 1
+    assert inner[0] < outer < factory()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_process_may_fork_at_each_step_and_makes_others(kind, fresh):
+    """What was made before the fork is the same in both processes; what was about to be made is not."""
+    child, last = [], []
+    read, write = os.pipe()
+    generator = {"ulid": ids._ulids, "ksuid": ids._ksuids, "uuid7": ids._uuids}[kind]
+
+    def fork():
+        last[:] = [_last_of(generator)]
+        child[:] = [os.fork()]
+        if not child[0]:
+            generator.forked()  # of those that the module has, the interpreter does it
+
+    both = set()
+    try:
+        for outer in interrupted_at_each_step(generator.next, fork):
+            if not child[0]:
+                os.write(write, str(outer).encode())
+                os._exit(0)
+            theirs = int(os.read(read, 100))
+            os.waitpid(child[0], 0)
+            made_before = last[0] == _last_of(generator)
+            both.add(made_before)
+            assert (theirs == outer) == made_before
+    finally:
+        if child and not child[0]:
+            os._exit(1)
+    os.close(read)
+    os.close(write)
+    assert both == {False, True}
+
+
+def _last_of(generator):
+    last = generator._recent
+    while "next" in last:
+        last = last["next"]
+    return last["value"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Identifiers that sort by the time at which they were made: ULID, KSUID and UUID version 7, as factories of defaults.
 
 All that one process makes of a kind grow: also those of one moment, of several threads, and where the clock is set back. A
-process that was forked goes on above what was made before, with random bits of its own. They are no secrets: who knows one may
-guess another of the same moment.
+process that was forked goes on above what was made before, with random bits of its own. A signal handler or a finalizer may make
+one while another is made: nothing waits for a lock. They are no secrets: who knows one may guess another of the same moment.
 
 Sources: https://github.com/ulid/spec, https://github.com/segmentio/ksuid, https://www.rfc-editor.org/rfc/rfc9562#section-5.7
 """
@@ -13,8 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from threading import Lock
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from dynamorm.errors import InvalidUse, ValidationError
@@ -30,7 +29,12 @@ _STEP_BYTES: Final = 4
 
 
 class _Growing:
-    """Numbers of a time and random bits below it, each greater than all before. The time is in units of ``unit`` nanoseconds."""
+    """Numbers of a time and random bits below it, each greater than all before. The time is in units of ``unit`` nanoseconds.
+
+    The numbers are a chain of dicts, each of which holds the next one. Only one can follow a number, as ``setdefault`` is one step:
+    who comes second goes on behind the first, be it another thread, or code that was interrupted by what made it. The chain only
+    says where to look for its end; what lies behind is let go.
+    """
 
     def __init__(self, name: str, unit: int, time_bits: int, random_bits: int, *, since: int = 0) -> None:
         self._name = name
@@ -38,31 +42,41 @@ class _Growing:
         self._limit = 1 << time_bits
         self._bits = random_bits
         self._since = since
-        self._last = -1
-        self._lock = Lock()
+        self._recent: dict[str, Any] = {"value": -1}
+        """One of the last numbers: the end of the chain, or not far from it."""
 
     def next(self) -> int:
         """The next number: of now, or of the latest time that there was one of."""
-        with self._lock:
-            now = time.time_ns() // self._unit - self._since
-            last = self._last
-            if now <= last >> self._bits:
-                value = last + 1 + int.from_bytes(os.urandom(_STEP_BYTES))
-            else:
-                value = (now << self._bits) + self._random()
-            if now < 0 or value >> self._bits >= self._limit:
-                raise InvalidUse(f"a {self._name} cannot hold the time that this machine's clock shows: set the clock")
-            self._last = value
-            return value
+        return self._follow(self._above)
+
+    def _follow(self, above: Callable[[int], int]) -> int:
+        """Put a number behind the last one, which tells what it is."""
+        last = self._recent
+        while True:
+            while "next" in last:
+                last = last["next"]
+            value = above(last["value"])
+            own = {"value": value}
+            if last.setdefault("next", own) is own:
+                self._recent = own
+                return value
+
+    def _above(self, last: int) -> int:
+        now = time.time_ns() // self._unit - self._since
+        if now <= last >> self._bits:
+            value = last + 1 + int.from_bytes(os.urandom(_STEP_BYTES))
+        else:
+            value = (now << self._bits) + self._random()
+        if now < 0 or value >> self._bits >= self._limit:
+            raise InvalidUse(f"a {self._name} cannot hold the time that this machine's clock shows: set the clock")
+        return value
 
     def _random(self) -> int:
         return int.from_bytes(os.urandom((self._bits + 7) // 8)) & ((1 << self._bits) - 1)
 
     def forked(self) -> None:
-        """Go on above what the parent has made, which makes others in the same moment."""
-        self._lock = Lock()
-        if self._last >= 0:
-            self._last = (((self._last >> self._bits) + 1) << self._bits) + self._random() // 2
+        """Go on above what the parent has made, which makes others in the same moment. It holds for what was about to be made, too."""
+        self._follow(lambda last: (((last >> self._bits) + 1) << self._bits) + self._random() // 2)
 
 
 _ulids: Final = _Growing("ULID", 1_000_000, 48, 80)
