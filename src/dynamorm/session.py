@@ -28,6 +28,7 @@ from .effects import Flow
 from .errors import ConfigError, ValidationError
 from .errors.log import FailureLog, shielded
 from .models.schema.overriding import override
+from .models.schema.schema import SCHEMAS, with_subclasses
 from .wire.channel import Channel, Clock, Server
 from .wire.clock import SkewClock
 from .wire.credentials import CredentialSource
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from dynamorm.ops.reads.read_rules import ReadRules
     from dynamorm.ops.writes.write import Write
 
+    from .models.schema.schema import Schema
     from .plugin import ReadRule, ScopeRule
 
 
@@ -277,7 +279,7 @@ class Session(Context):
         scoped = codec.is_scoped
         placed = bool(codec.placed) or codec.family is not None
         rule = self._scope_rule(codec) if self._scoping else None
-        read_rules = self._read_rules(codec) if self._reading or scoped else None
+        read_rules = self._read_rules(codec) if self._reading or scoped or _hides_expired(codec.schema) else None
         if self._root is not None and not (scoped or placed or read_rules is not None or rule is not None):
             return self._root.plan(model)
         if scoped and self.scope:
@@ -327,18 +329,27 @@ class Session(Context):
 
     def _read_rules(self, codec: ModelCodec) -> ReadRules | None:
         """The rules for what is read of a model in the scope of this session: that of its keys, and those of plugins."""
-        from dynamorm.ops.reads.read_rules import InScope, ReadRules, check_read_rules  # only where there are any
+        from dynamorm.ops.reads.read_rules import (  # only where there are any
+            InScope,
+            ReadRules,
+            check_read_rules,
+            expiry_rule,
+        )
 
         def rules_of(cls: type[Any]) -> tuple[ReadRule, ...]:
             of_class = self.registry.codec(cls)
             rules = tuple(rule for of in self._reading if (rule := of(of_class.schema)) is not None)
             check_read_rules(rules, of_class)
+            if of_class.schema.hide_expired:
+                rule = expiry_rule(of_class.schema, self.now)
+                rules += (expiring.setdefault(rule.attributes, rule),)
             if cls not in in_scope:
                 scoped = of_class.is_scoped and self.scope
                 in_scope[cls] = (InScope(of_class.bound(self.scope)),) if scoped else ()
             return (*in_scope[cls], *rules)
 
         in_scope: dict[type[Any], tuple[ReadRule, ...]] = {}
+        expiring: dict[Any, ReadRule] = {}
         return ReadRules(codec, rules_of, self.scope) if codec.family is not None or rules_of(codec.model) else None
 
     def streams(self) -> Session:
@@ -374,6 +385,12 @@ def _dice() -> float:
 def name_of(plugin: Any) -> str:
     """What a plugin is called: its ``name``, else that of its class."""
     return getattr(plugin, "name", "") or type(plugin).__name__
+
+
+def _hides_expired(schema: Schema) -> bool:
+    """Whether items of a model, or of a class below it, are left out of reads when their time to live is over."""
+    below = () if schema.discriminator is None else with_subclasses(schema.model)
+    return schema.hide_expired or any(cls in SCHEMAS and SCHEMAS[cls].hide_expired for cls in below)
 
 
 def _always() -> bool:

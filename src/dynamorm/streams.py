@@ -185,7 +185,7 @@ def _model_of(record: Any, model: Any, prefix: str | None) -> Any:
 
 def _codec(model: Any, db: Database | None) -> ModelCodec:
     try:
-        codec = _registry.codec(model) if db is None else db._session.plan(model).codec  # noqa: SLF001 - the faces' own seam
+        codec = _registry.codec(model) if db is None else db._session.plan(model).history  # noqa: SLF001 - the faces' own seam
     except EncryptionNotConfigured:
         if db is not None:
             raise

@@ -331,3 +331,14 @@ def test_an_access_pattern_gives_conditions():
     with pytest.raises(ValidationError, match=r"gives conditions such as Order\.<field> == value, not bool") as caught:
         Order.wrong()
     assert caught.value.field == "wrong"
+
+
+@pytest.mark.parametrize("setting", ["consistent_reads", "hide_expired"])
+def test_a_class_setting_that_is_true_or_false(setting):
+    with pytest.raises(ModelError, match=f"M: {setting} is True or False, not str"):
+        type(Model)("M", (Model,), {"__module__": __name__}, **{setting: "yes"})
+
+
+def test_what_expires_has_a_time_to_live():
+    with pytest.raises(ModelError, match=r"M: hide_expired=True asks for a time to live: declare .*ttl\("):
+        type(Model)("M", (Model,), {"__module__": __name__}, hide_expired=True)

@@ -11,7 +11,7 @@ from dynamorm.adapters.foreign import Foreign, Member, bases_of, read_class
 from dynamorm.adapters.states import access_for
 from dynamorm.codec.state import ACCESS
 from dynamorm.errors import ModelError
-from dynamorm.models.build import complete, naming_of, table_settings
+from dynamorm.models.build import complete, flag, naming_of, table_settings
 from dynamorm.models.declare import did_you_mean, other_names
 from dynamorm.models.schema.composite import Composite
 from dynamorm.models.schema.schema import LIBRARY_NAMES, MISSING, SCHEMAS, Field, Index, Role, Schema
@@ -42,6 +42,8 @@ def register(
     discriminator: str | None = ...,
     tag: str | None = ...,
     write_tokens: bool = ...,
+    consistent_reads: bool = ...,
+    hide_expired: bool = ...,
     settings: TableSettings | None = ...,
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
@@ -69,6 +71,8 @@ def register(
     discriminator: str | None = ...,
     tag: str | None = ...,
     write_tokens: bool = ...,
+    consistent_reads: bool = ...,
+    hide_expired: bool = ...,
     settings: TableSettings | None = ...,
     options: Mapping[str, Iterable[object]] | None = ...,
     secret: Iterable[str] = ...,
@@ -93,6 +97,7 @@ def register(cls: Any = None, /, **settings: Any) -> Any:
             pydantic and renames of msgspec are for their own input and output and change nothing here.
         discriminator, tag: as the class settings of a `Model`. A subclass of a registered class inherits its settings.
         write_tokens: False stores no write tokens.
+        consistent_reads, hide_expired: as the class settings of a `Model`.
         settings: the table's, a `TableSettings`.
         options: option objects by field name, e.g. ``{"profile": [Json()]}``.
         secret, immutable, write_once, protected, omit_empty, allow_float: fields that have that property of `attr`.
@@ -135,6 +140,8 @@ _SETTINGS = {
     "discriminator",
     "tag",
     "write_tokens",
+    "consistent_reads",
+    "hide_expired",
     "settings",
     "options",
     "also_read",
@@ -182,6 +189,8 @@ def _schema(
         fields=fields,
         discriminator=settings.get("discriminator") or (None if parent is None else parent.discriminator),
         write_tokens=settings.get("write_tokens", True if parent is None else parent.write_tokens),
+        consistent_reads=flag(cls.__name__, "consistent_reads", settings.get("consistent_reads"), parent),
+        hide_expired=flag(cls.__name__, "hide_expired", settings.get("hide_expired"), parent),
         settings=table_settings(cls.__name__, settings.get("settings"), parent),
         namespace={**local, cls.__name__: cls} if deferred else {},
         typevars={},

@@ -181,6 +181,17 @@ class Builder(Generic[M]):
         """
         return self._with(consistent=True)
 
+    def without_expired(self) -> Self:
+        """Leave out items whose time to live is over: the service deletes them within days, and gives them until then.
+
+        A model with ``hide_expired=True`` leaves them out of all reads.
+
+        Raises (when the query ends): ValidationError for a model without a `ttl` field.
+
+        Example: ``db.model(Ticket).where(Ticket.owner == "o1").without_expired().count()``
+        """
+        return self._with(unexpired=True)
+
     def hydrate(self) -> Self:
         """Fetch whole items where the index that is read holds only part of each: by their keys, from the table.
 

@@ -53,6 +53,8 @@ def build_schema(
         discriminator=settings["discriminator"] or parent.discriminator,
         write_tokens=parent.write_tokens if settings["write_tokens"] is None else settings["write_tokens"],
         strict_creates=parent.strict_creates if settings["strict_creates"] is None else settings["strict_creates"],
+        consistent_reads=flag(name, "consistent_reads", settings.get("consistent_reads"), parent),
+        hide_expired=flag(name, "hide_expired", settings.get("hide_expired"), parent),
         settings=table_settings(name, settings["settings"], parent),
         crypto_name=settings.get("crypto_name") or parent.crypto_name or settings["table"] or parent.table,
         schema_version=schema_version,
@@ -75,6 +77,15 @@ def validates(name: str, given: Any) -> bool:
     return given is not None
 
 
+def flag(name: str, setting: str, given: Any, parent: Schema | None) -> bool:
+    """A class setting that is True or False: the class's own, or its base's. Raises: ModelError when it is something else."""
+    if given is None:
+        return parent is not None and bool(getattr(parent, setting))
+    if given.__class__ is not bool:
+        raise ModelError(f"class {name}: {setting} is True or False, not {type(given).__name__}")
+    return bool(given)
+
+
 def table_settings(name: str, given: Any, parent: Schema | None) -> Any:
     """The settings of the table: the class's own, or its base's. Raises: ModelError when they are something else."""
     if given is None:
@@ -92,6 +103,11 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
     for field in schema.fields.values():
         check_limits(field.owner, field)
     key = _key(schema)
+    if schema.hide_expired and schema.role("ttl") is None:
+        raise ModelError(
+            f"{schema.name}: hide_expired=True asks for a time to live: declare a field such as"
+            " expires: Attr[datetime | None] = ttl(default=None)"
+        )
     if schema.table is not None:
         if not _is_name(schema.table):
             raise ModelError(f"{schema.name}: a table name has 3 to 255 of A-Z a-z 0-9 _ - . (got {schema.table!r})")

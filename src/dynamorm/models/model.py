@@ -36,6 +36,8 @@ _CLASS_SETTINGS = frozenset(
         "tag",
         "write_tokens",
         "strict_creates",
+        "consistent_reads",
+        "hide_expired",
         "omit_empty",
         "settings",
         "crypto_name",
@@ -106,6 +108,8 @@ class ModelMeta(MixinMeta):
         tag: str | None = None,
         write_tokens: bool | None = None,
         strict_creates: bool | None = None,
+        consistent_reads: bool | None = None,
+        hide_expired: bool | None = None,
         omit_empty: bool | None = None,
         settings: Any = None,
         crypto_name: str | None = None,
@@ -127,6 +131,8 @@ class ModelMeta(MixinMeta):
             "tag": tag,
             "write_tokens": write_tokens,
             "strict_creates": strict_creates,
+            "consistent_reads": consistent_reads,
+            "hide_expired": hide_expired,
             "omit_empty": omit_empty,
             "settings": settings,
             "crypto_name": crypto_name,
@@ -273,6 +279,8 @@ class Model(metaclass=ModelMeta):
     ``"camelCase"``, ``"PascalCase"``, ``"kebab-case"`` or a function from field name to stored name),
     ``discriminator`` (stored attribute that tells subclasses apart), ``tag`` (this class's value of it),
     ``strict_creates=True`` (create each item by a transaction with a token, see `DB.create`),
+    ``consistent_reads=True`` (read the latest state wherever that can be read), ``hide_expired=True`` (leave out items whose time
+    to live is over, in all reads),
     ``write_tokens=False`` (do not store ``_wt``: an ambiguous write is then reported as `OutcomeUnknown`),
     ``omit_empty`` (for every field), ``settings`` (a `TableSettings`: billing, backups, ...), ``crypto_name`` (the name by which
     encrypted values are bound to their table, for one that was renamed), ``validate="always"`` (objects are looked at when they are

@@ -34,8 +34,8 @@ class ModelRequests:
     """
 
     __slots__ = (
-        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "given_list", "given_operands", "given_texts", "guarded", "kept", "key_head", "key_names", "known_sets", "looked_at", "model",
-        "needs_stored", "own", "partition", "prepare", "put_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
+        "_operand", "begins", "codec", "contributes", "create_tail", "created", "foresee", "given", "given_list", "given_operands", "given_texts", "guarded", "is_consistent", "kept", "key_head", "key_names", "known_sets", "looked_at", "model",
+        "needs_stored", "own", "partition", "prepare", "put_head", "read_head", "read_rules", "rules", "rules_of_batch_deletes", "single_deletes", "sort", "starts", "strict", "table", "tokens", "transforms", "uniques",
         "updated", "version",
     )  # fmt: skip
 
@@ -85,6 +85,8 @@ class ModelRequests:
         head = b'{"TableName":' + encode(codec.table)
         self.key_head: bytes = head + b',"Key":'
         self.put_head: bytes = head + b',"Item":'
+        self.is_consistent: bool = schema.consistent_reads
+        self.read_head: bytes = head + b',"ConsistentRead":true,"Key":' if self.is_consistent else self.key_head
         self.starts: tuple[bytes, ...] = codec.reading.starts
         self._operand = codec.normal_operand if codec.changing else codec.encode_operand
         self.known_sets: dict[tuple[Field, ...], bytes] = {}  # kept and filled by `dynamorm.ops.updates.known_sets`
@@ -99,6 +101,12 @@ class ModelRequests:
                 }
             )[1:]
         )
+
+    @property
+    def history(self) -> ModelCodec:
+        """The codec for what streams tell: without what is left out of reads for its time is over."""
+        rules = self.read_rules
+        return self.codec if rules is None or rules.history is None else rules.history
 
     def operand(self, path: Location, value: Any, what: str) -> dict[str, Any] | None:
         """The wire value of an expression's operand, as `dynamorm.models.expressions.compile.Encode` wants it."""

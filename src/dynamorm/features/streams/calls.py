@@ -88,7 +88,7 @@ def records(
 ) -> Flow[tuple[list[StreamRecord[Any]], str | None]]:
     """The next records of a shard, and the iterator after them: None at the shard's end."""
     request = {"ShardIterator": position, "Limit": most}
-    codec = plan.codec
+    codec = plan.history
     page: tuple[list[StreamRecord[Any]], str | None] = yield from _ask(
         streams, plan, "GetRecords", request, lambda body: read_records(body, codec, shard, skip_unknown=skip_unknown)
     )

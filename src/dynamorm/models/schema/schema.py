@@ -336,6 +336,8 @@ class Schema(Struct, frozen=True, kw_only=True, eq=False):
     tag: str | None = None
     write_tokens: bool = True
     strict_creates: bool | None = None
+    consistent_reads: bool = False
+    hide_expired: bool = False
     settings: Any = None
     crypto_name: str | None = None
     schema_version: int | None = None

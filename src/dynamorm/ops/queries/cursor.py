@@ -153,13 +153,15 @@ def _query_hash(prepared: PreparedQuery) -> str:
     query_plan, request = prepared.query_plan, prepared.request
     places = sorted(json.dumps(place.stored) for place in request.select)
     conditions = (*query_plan.terms, *query_plan.filters)
-    if prepared.plan.read_rules is not None:  # what rules add may change from page to page, such as the time
+    if (
+        prepared.plan.read_rules is not None or request.unexpired
+    ):  # what rules add may change from page to page, such as the time
         conditions = flat(prepared.plan.codec.schema, (*request.conditions, *request.filters))
         if prepared.plan.codec.placed:
             conditions = searched(prepared.plan, conditions)
     terms = sorted(_term(prepared, term) for term in conditions)
     asked = (prepared.plan.table, prepared.name, terms, places, request.segments, request.segment)
-    return sha256(encode(asked)).hexdigest()
+    return sha256(encode((*asked, "unexpired") if request.unexpired else asked)).hexdigest()
 
 
 def _term(prepared: PreparedQuery, condition: Condition) -> str:

@@ -83,7 +83,10 @@ class PageReader:
                     field="on_misfit",
                 )
             plan = context.plan(self.request.model)
-            prepared = PreparedQuery(plan, self.request, choose(plan, self.request))
+            request = self.request
+            if request.unexpired:
+                request = _turning().living(plan, request, context.now())
+            prepared = PreparedQuery(plan, self.request, choose(plan, request))
             if self.request.cursor is not None:
                 self.start, self.back = _turning().cursors.open_cursor(context, prepared, self.request.cursor)
                 if self.back:

@@ -189,7 +189,7 @@ def _parameters(
         parameters["IndexName"] = index.name
     if request.descending:
         parameters["ScanIndexForward"] = False
-    if request.consistent:
+    if request.consistent or (plan.is_consistent and (index is None or index.kind == "LSI")):
         parameters["ConsistentRead"] = True
     if request.segment is not None:
         parameters["Segment"], parameters["TotalSegments"] = request.segment, request.segments

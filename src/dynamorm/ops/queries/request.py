@@ -17,7 +17,8 @@ class Request(Struct, frozen=True):
     asked for, none meaning all. ``segment`` is one of ``segments`` of a parallel scan. ``start`` is the raw JSON of the
     key to go on after, ``cursor`` the same as sealed text. ``misfit`` says what becomes of items that do not fit the
     model: ``raise``, ``skip`` or ``collect``. ``after`` is the object, or the parts of the key, to begin after, ``after_parts``
-    the latter by name. ``view`` makes objects of another class of what is read. ``cap`` is how many items one page reads at most, whether they match or not.
+    the latter by name. ``unexpired`` leaves out items whose time to live
+    is over. ``view`` makes objects of another class of what is read. ``cap`` is how many items one page reads at most, whether they match or not.
     """
 
     model: Any
@@ -42,3 +43,4 @@ class Request(Struct, frozen=True):
     after_parts: tuple[tuple[str, Any], ...] = ()
     cap: int | None = None
     view: Any = None
+    unexpired: bool = False

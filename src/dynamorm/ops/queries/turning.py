@@ -22,6 +22,7 @@ from dynamorm.codec.strict import decoded, dumps, parts_of, read_object
 from dynamorm.effects import Flow
 from dynamorm.errors import ValidationError
 from dynamorm.models.schema.placed import NotReady
+from dynamorm.ops.reads.expiry import field_of, unexpired
 from dynamorm.ops.reads.fetching import when_ready
 from dynamorm.ops.reads.items import key_from_parts
 
@@ -30,10 +31,14 @@ from . import hydrate, pages
 from .prepared_query import PreparedQuery, whole
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dynamorm.codec.codec import Page
     from dynamorm.ops.context import Context
+    from dynamorm.ops.requests import ModelRequests
 
     from .page_reader import PageReader
+    from .request import Request
 
 
 class _Items(Struct, gc=False):
@@ -309,3 +314,19 @@ def _key_of(prepared: PreparedQuery, obj: Any) -> dict[str, Any]:
             )
         key[stored] = wire
     return key
+
+
+# --------------------------------------------------------------------------------- items whose time to live is over
+
+
+def living(plan: ModelRequests, request: Request, now: datetime) -> Request:
+    """The request with what is true of items whose time is not over. Raises: ValidationError for a model without such a time.
+
+    Of an index that is sorted by the time it is a part of the key condition, for a filter may not name a key.
+    """
+    schema = plan.codec.schema
+    field = field_of(schema)
+    index = next((index for index in schema.indexes.values() if index.name == request.index), None)
+    if request.order == field.name or (index is not None and field.name in index.fields):
+        return replace(request, conditions=(*request.conditions, unexpired(field, now, is_key=True)))
+    return replace(request, filters=(*request.filters, unexpired(field, now)))

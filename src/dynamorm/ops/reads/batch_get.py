@@ -39,7 +39,7 @@ def get(
     limit = workers(context, concurrency)
     requested = keys_of(plan, keys)
     places = {key: place for place, key in enumerate(dict.fromkeys(requested))}
-    said: dict[str, Any] = {"ConsistentRead": True} if consistent else {}
+    said: dict[str, Any] = {"ConsistentRead": True} if consistent or plan.is_consistent else {}
     reader = None
     if select is not None:
         from .selected import selection  # what is read as a whole does not need it

@@ -40,16 +40,14 @@ def get(
     plan = context.plan(model)
     if parts:
         key = key_from_parts(plan, key, parts)
-    tail = b',"ConsistentRead":true}' if consistent else b"}"
     codec = plan.codec
     if select is not None:
         from .selected import get_selected  # what is read as a whole does not need it
 
         return get_selected(context, plan, codec.key_json(key), select, consistent=consistent)
     asked = codec.key_json(key)
-    op = Op(
-        "GetItem", plan.table, plan.key_head + asked + tail, partial(codec.read_item_of, asked), prepare=plan.prepare
-    )
+    body = plan.key_head + asked + b',"ConsistentRead":true}' if consistent else plan.read_head + asked + b"}"
+    op = Op("GetItem", plan.table, body, partial(codec.read_item_of, asked), prepare=plan.prepare)
     return context.call(op)
 
 
@@ -114,10 +112,10 @@ def exists(
         parameters["ProjectionExpression"] = "#k, #t"
         parameters["ExpressionAttributeNames"]["#t"] = plan.codec.schema.discriminator
         read = has_owned(plan)
-    if consistent:
+    if consistent and not plan.is_consistent:
         parameters["ConsistentRead"] = True
     asked = plan.codec.key_json(key)
-    body = finish(plan.key_head, asked, parameters)
+    body = finish(plan.read_head, asked, parameters)
     return context.call(Op("GetItem", plan.table, body, partial(read, key=asked)))
 
 

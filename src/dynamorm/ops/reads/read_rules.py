@@ -29,8 +29,13 @@ from dynamorm.ops.calls.in_time import in_time
 from dynamorm.ops.moment_checks import check_moment, check_names, given
 from dynamorm.plugin import KnownQuery, KnownText, ReadRule
 
+from .expiry import Unexpired, field_of
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dynamorm.codec.codec import ModelCodec
+    from dynamorm.models.schema.schema import Schema
 
 
 class ReadDraft:
@@ -103,7 +108,7 @@ class ReadRules:
         below = [] if family is None else [codec.model for codec in family.below()]
         classes = [self._model, *below]
         rules = {rule: None for cls in classes for rule in rules_of(cls)}
-        checking = [rule for rule in rules if overrides(rule, "check")]
+        checking = self._checking = [rule for rule in rules if overrides(rule, "check")]
         self._contributing = tuple(rule for rule in rules_of(self._model) if overrides(rule, "contribute"))
         self._at_starts = tuple(rule for rule in rules_of(self._model) if overrides(rule, "check_start"))
         self.adds: bool = bool(self._contributing)
@@ -128,12 +133,18 @@ class ReadRules:
         if any(rule.attributes is None for rule in checking):
             self._needs = None
         self._by_key = any(rule.attributes == () for rule in checking)
+        # For what streams tell; None where it is as all reads. Set with the codec.
+        self.history: ModelCodec | None = None
         self._hides = any(rule.hides for rule in checking) or family is not None
 
     def codec(self, codec: ModelCodec) -> ModelCodec:
         """The codec whose readers keep the rules."""
         if not self._is_checking:
             return codec
+        if any(isinstance(rule, Unexpired) for rule in self._checking):
+            self.history = with_rules(codec, self._lasts, self._needs, self._keeps_key if self._by_key else None)
+            if self._hides:
+                self.history.absent = self._is_absent
         ruled = with_rules(codec, self._keeps, self._needs, self._keeps_key if self._by_key else None, self._known())
         if self._hides:
             ruled.absent = self._is_absent
@@ -219,6 +230,16 @@ class ReadRules:
         for rule, looks in self._of_class.get(item.model) or self._rules(item.model):
             verdict = rule.check(item.seen_by(looks), scope)
             if verdict is not True:
+                return _left_out(rule, verdict)
+        return True
+
+    def _lasts(self, item: StoredItem) -> bool:
+        """Whether all rules keep an item but the one that leaves it out for its time is over."""
+        for rule, looks in self._of_class.get(item.model) or self._rules(item.model):
+            if (
+                not isinstance(rule, Unexpired)
+                and (verdict := rule.check(item.seen_by(looks), self._scope)) is not True
+            ):
                 return _left_out(rule, verdict)
         return True
 
@@ -451,6 +472,11 @@ def _check_stored_names(names: Iterable[str], codec: ModelCodec, rule: str) -> N
                 f" {meant[near[0]]!r}?"
                 " They are stored names; with attributes = None it looks at whole items"
             )
+
+
+def expiry_rule(schema: Schema, now: Callable[[], datetime]) -> ReadRule:
+    """The rule of a model whose items are left out when their time to live is over."""
+    return Unexpired(schema, field_of(schema), now)
 
 
 class InScope(ReadRule):

@@ -24,9 +24,9 @@ def get_selected(
 ) -> Flow[Any]:
     """Some attributes of the object stored under the key, or None."""
     reader, parameters = selection(plan, select)
-    if consistent:
+    if consistent and not plan.is_consistent:
         parameters["ConsistentRead"] = True
-    op = Op("GetItem", plan.table, finish(plan.key_head, key, parameters), reader.read_item)
+    op = Op("GetItem", plan.table, finish(plan.read_head, key, parameters), reader.read_item)
     op.prepare = plan.prepare
     return context.call(op)
 
