@@ -9,10 +9,12 @@ from botocore.exceptions import ClientError
 
 from dynamorm import DB, Attr, Credentials, Model, Presets, Tenant, attr, partition_key, sort_key
 from dynamorm.engine import Engine
+from dynamorm.engine.access.asks import asks_of
 from dynamorm.engine.access.policy import Ask, refused
 from dynamorm.plugins.tenancy import session_policy
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/payments"
+BACKUP = f"{TABLE}/backup/01489602797149-73d8d5bc"
 ROLE = {"RoleArn": "arn:aws:iam::000000000000:role/tenant", "RoleSessionName": "one"}
 
 
@@ -166,6 +168,11 @@ def test_a_session_of_a_tenant_reaches_his_items_and_no_others(strict, kind):
         ("list_tables", {}),
         ("describe_table", READS),
         ("delete_table", READS),
+        ("create_backup", READS | {"BackupName": "first"}),
+        ("list_backups", {}),
+        ("describe_backup", {"BackupArn": BACKUP}),
+        ("delete_backup", {"BackupArn": BACKUP}),
+        ("restore_table_from_backup", {"TargetTableName": "payments", "BackupArn": BACKUP}),
         ("execute_statement", {"Statement": "SELECT * FROM payments WHERE tenant = 't1'"}),
         ("batch_execute_statement", {"Statements": [{"Statement": "no statement"}, {"Statement": "SELECT * FROM payments"}]}),
         ("get_item", {"TableName": "others", "Key": item("t1")}),
@@ -226,3 +233,20 @@ def test_streams_are_resources_of_their_own(strict):
             for name, request in (("get_shard_iterator", asked), ("get_records", {"ShardIterator": iterator})):
                 with pytest.raises(ClientError, match="AccessDenied"):
                     getattr(streams, name)(**request)
+
+
+@pytest.mark.parametrize(
+    ("statements", "allowed"),
+    [
+        ([allow("dynamodb:RestoreTableFromBackup")], True),
+        ([allow("dynamodb:RestoreTableFromBackup", [BACKUP, f"{TABLE}-2"])], True),
+        ([allow("dynamodb:RestoreTableFromBackup", BACKUP)], False),  # not the table that it becomes
+        ([allow("dynamodb:RestoreTableFromBackup", f"{TABLE}-2")], False),  # not the backup
+        ([allow("dynamodb:*", f"{TABLE}*"), allow("dynamodb:*", BACKUP, effect="Deny")], False),
+    ],
+)
+def test_a_restore_asks_for_the_backup_and_for_the_table(statements, allowed):
+    with Engine() as engine:
+        request = {"TargetTableName": "payments-2", "BackupArn": BACKUP}
+        asks = list(asks_of(engine._core, "RestoreTableFromBackup", request))
+    assert all(refused(policy(*statements), ask) is None for ask in asks) is allowed
