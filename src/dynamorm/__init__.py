@@ -48,6 +48,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from dynamorm.models.access_patterns import access_pattern
+    from dynamorm.models.derived import derived
     from dynamorm.models.hooks import (
         after_create,
         after_delete,
@@ -168,6 +169,7 @@ __all__ = [
     "config_from_env",
     "created_at",
     "deadline",
+    "derived",
     "env_or_default",
     "field_validator",
     "gsi",
@@ -238,6 +240,7 @@ _LAZY = {
     "before_create": "models.hooks",
     "before_delete": "models.hooks",
     "before_save": "models.hooks",
+    "derived": "models.derived",
     "field_validator": "models.validators",
     "model_validator": "models.validators",
     "schema_of": "models.schema.schema",

@@ -28,6 +28,7 @@ from dynamorm import (
     before_delete,
     before_save,
     composite,
+    derived,
     field_validator,
     id_time,
     ksuid,
@@ -116,6 +117,7 @@ after_create(None)  # E a method
 after_save([])  # E a method
 after_delete(len("a"))  # E a method
 after_load(later)  # E a plain function
+derived("price", by="total")  # E a function
 Payment()  # E missing
 Payment(id="x")  # E missing amount
 Payment("x", 5)  # E positional

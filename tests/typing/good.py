@@ -56,6 +56,7 @@ from dynamorm import (
     composite,
     created_at,
     deadline,
+    derived,
     field_validator,
     gsi,
     id_time,
@@ -217,6 +218,7 @@ class Booked(Model, table="booked", validate="always"):
     id: Attr[str] = partition_key()
     begins: Attr[int]
     ends: Attr[int]
+    length: Attr[int] = attr(derived("begins", "ends", by=lambda begins, ends: ends - begins), init=False)
 
     @field_validator("id")
     @staticmethod
@@ -246,6 +248,7 @@ class Booked(Model, table="booked", validate="always"):
 
 assert_type(Booked.lower("A"), str)
 Booked(id="a", begins=1, ends=2).in_order()
+assert_type(Booked(id="a", begins=1, ends=2).length, int)
 
 
 @register(table="made", partition="pk", composites={"pk": composite("id")})

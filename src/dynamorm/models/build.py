@@ -189,6 +189,8 @@ def _check_none(owner: str, key: str, annotation: Any, declared: Spec) -> None:
     """Refuse None as a default where it has no place; the times of the library are None before the first write."""
     if declared.default is not None or declared.role in ("created_at", "updated_at"):
         return
+    if any(getattr(option, "given_later", False) for option in declared.options):
+        return
     if declared.role in _KEYS:
         raise ModelError(f"{owner}.{key}: a key attribute cannot be None: leave out default=None")
     if forbids_none(annotation):

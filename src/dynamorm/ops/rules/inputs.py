@@ -55,7 +55,7 @@ def values_after(draft: UpdateDraft, names: Sequence[str], what: str) -> dict[st
     return {
         plan.name: _given(draft, plan, changes[plan.stored][0])
         if _is_set(changes[plan.stored])
-        else _value(draft, plan, wires[plan.stored])
+        else decoded(draft, plan, wires[plan.stored])
         for plan in plans
     }
 
@@ -107,7 +107,7 @@ def _of_key(
     return {
         plan.name: _given(draft, plan, changes[plan.stored][0])
         if _is_set(changes[plan.stored])
-        else _value(draft, plan, known[plan.stored])
+        else decoded(draft, plan, known[plan.stored])
         for plan in plans
     }
 
@@ -125,15 +125,16 @@ def _is_set(updates: list[Update]) -> bool:
 def _given(draft: UpdateDraft, plan: FieldPlan, update: Update) -> Any:
     """The value that an update gives a field, as it is stored."""
     if update.kind == "remove":
-        return _value(draft, plan, None)
+        return decoded(draft, plan, None)
     value = update.value
     if plan.hook is not None:
         return None if isinstance(value, Wire) else value
     wire = value.value if isinstance(value, Wire) else draft.plan.update_operand(update.path, value, "value")
-    return _value(draft, plan, wire)
+    return decoded(draft, plan, wire)
 
 
-def _value(draft: UpdateDraft, plan: FieldPlan, wire: dict[str, Any] | None) -> Any:
+def decoded(draft: WriteDraft, plan: FieldPlan, wire: dict[str, Any] | None) -> Any:
+    """The value of a stored form of a field, or of the field where it is not stored."""
     if wire is not None:
         return draft.plan.codec.decode_field(plan.name, wire)
     make = plan.missing()

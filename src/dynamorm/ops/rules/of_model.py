@@ -53,8 +53,10 @@ def add_rules(plan: ModelRequests, of_plugins: Iterable[WriteRule] = ()) -> None
         rules.append(WriteOnceRule())
     if codec.upgrades is not None:  # its module is loaded with the first model that has it
         rules.append(import_module(".schema_version", __package__).SchemaVersionRule(codec.upgrades))
-    rules += of_options(codec.schema)
-    rules += sorted(of_plugins, key=lambda rule: rule.last)
+    own = of_options(codec.schema)
+    behind = [rule for rule in own if getattr(rule, "behind_plugins", False)]
+    rules += [rule for rule in own if rule not in behind]
+    rules += sorted((*of_plugins, *behind), key=lambda rule: rule.last)
     rules += _of_methods(codec.schema, "checks")
     if codec.bounded:
         from .limits import LimitsRule  # loaded with the first model that has it
