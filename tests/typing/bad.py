@@ -30,6 +30,7 @@ from dynamorm import (
     composite,
     derived,
     field_validator,
+    gsi,
     id_time,
     ksuid,
     model_validator,
@@ -95,6 +96,7 @@ upgraded_item(Payment, 5)  # E an item is a dict
 Epoch("minutes")  # E no such unit
 TimeText(5)  # E a format is text
 TimeText("%Y%m%d", zone=5)  # E a zone is text or a tzinfo
+gsi("by-x", partition="x", only_if="state")  # E a condition names fields
 id_time(5)  # E an identifier is a text or a UUID
 partition_key(also_read=("Id",))  # E a key has one name
 sort_key(default="x", uniqe=True)  # E no such limit

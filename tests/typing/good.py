@@ -811,3 +811,13 @@ class Timed(Model, table="timed"):
 
 
 assert_type(Timed(id="a", at=datetime.now(UTC)).day, datetime | None)
+
+
+class Sparse(Model, table="sparse"):
+    id: Attr[str] = partition_key()
+    state: Attr[str]
+    open_pk: Attr[str | None] = attr(composite("id"), init=False)
+    by_open = gsi("by-open", partition="open_pk", only_if={"state": ("open", "held"), "id": lambda key: key > ""})
+
+
+assert_type(Sparse(id="a", state="open").open_pk, str | None)

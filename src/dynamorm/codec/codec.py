@@ -178,6 +178,7 @@ class ModelCodec:
 
         self.composites = composites.computed_of(self.schema.name, self.record.computed, self.plans)
         composites.mark_sparse(self.composites, self.plans)
+        composites.with_conditions(self)
         self.is_scoped = composites.is_scoped(self)
         self.bound: Callable[[Mapping[str, str]], ModelCodec] = partial(composites.bound, self)
         self.key_of = partial(composites.key_of, self)

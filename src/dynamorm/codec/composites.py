@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dynamorm.codec.types.mismatch import Mismatch
 from dynamorm.codec.types.shapes import CustomShape
@@ -31,10 +31,22 @@ if TYPE_CHECKING:
 Wire = dict[str, Any]
 
 
+class Test(NamedTuple):
+    """What a field must be for the composite of an index to be stored: ``decode`` gives its value of the wire value, or of None."""
+
+    name: str
+    stored: str
+    decode: Callable[[Any], Any]
+    holds: Callable[[Any], Any]
+
+
+NOT_KNOWN: Final[Any] = object()
+
+
 class Computed:
     """One composite of one codec. ``primary``: it is part of the primary key, so every object has it."""
 
-    __slots__ = ("field", "limit", "made", "owner", "primary", "sources", "tags")
+    __slots__ = ("field", "inputs", "limit", "made", "owner", "primary", "sources", "tags", "tests")
 
     def __init__(self, owner: str, plan: FieldPlan, plans: Mapping[str, FieldPlan]) -> None:
         composite = plan.field.option(Composite)
@@ -45,6 +57,8 @@ class Computed:
         self.primary: bool = plan.field.role in {"partition", "sort"}
         self.limit: int = plan.key_limit
         self.sources: tuple[tuple[Any, str], ...] = tuple((name, plans[name].stored) for name in composite.components)
+        self.inputs: tuple[tuple[Any, str], ...] = self.sources
+        self.tests: tuple[Test, ...] = ()
         self.tags: dict[Any, str] = {name: plans[name].shape.tag for name in composite.components}
         for slot in composite.slots:
             _check_shape(f"{owner}.{plan.name}", slot, plans[slot.name])
@@ -69,6 +83,8 @@ class Computed:
 
         Raises: ValidationError for a component that fits no key.
         """
+        if self.tests and self.fails(item, missing=None):
+            return None
         texts: dict[str, str] = {}
         for name, stored in self.sources:
             text = text_in(f"{self.owner}.{name}", item.get(stored))
@@ -76,6 +92,29 @@ class Computed:
                 return None
             texts[name] = text
         return self.join(texts)
+
+    def fails(self, item: Mapping[str, Wire | None], missing: Any = NOT_KNOWN) -> bool:
+        """Whether what the index is for does not hold, as far as the item tells: of what it lacks, ``missing`` is the value, or nothing is known.
+
+        Raises: ValidationError where a function of the program's fails.
+        """
+        for name, stored, decode, holds in self.tests:
+            if stored not in item and missing is NOT_KNOWN:
+                continue
+            failed = None
+            try:
+                if not holds(decode(item.get(stored))):
+                    return True
+            except ValidationError:
+                raise
+            except Exception as error:  # noqa: BLE001 - it is a function of the program's, and its error may hold the value
+                failed = type(error).__name__
+            if failed is not None:
+                raise ValidationError(
+                    f"{self.owner}.{self.field.name}: the function for {name!r} in only_if of its index raised {failed}",
+                    field=name,
+                )
+        return False
 
     def join(self, texts: Mapping[str, str]) -> str | None:
         """The text made of the components' texts; None for an empty key of an index, which is left out.
@@ -124,6 +163,40 @@ def computed_of(owner: str, computed: Iterable[FieldPlan], plans: Mapping[str, F
     Raises: ModelError for a component that cannot be in a key.
     """
     return {plan.name: Computed(owner, plan, plans) for plan in computed}
+
+
+def with_conditions(codec: ModelCodec) -> None:
+    """Give the composites of sparse indexes what must hold for them. Raises: ModelError for a field that cannot be looked at."""
+    for index in codec.schema.indexes.values():
+        if not index.only_if:
+            continue
+        tests = tuple(_test_of(codec, index.name, name, wanted) for name, wanted in index.only_if)
+        for name in index.fields:
+            computed = codec.composites.get(name)
+            if computed is not None and not computed.primary:
+                computed.tests = tests
+                more = ((test.name, test.stored) for test in tests)
+                computed.inputs = tuple(dict.fromkeys((*computed.sources, *more)))
+                codec.plans[name].nullable = True
+
+
+def _test_of(codec: ModelCodec, index: str, name: str, wanted: Any) -> Test:
+    plan = codec.plans[name]
+    if plan.hook is not None or plan.unstored is not None:
+        raise ModelError(
+            f"{codec.schema.name}.{name} is stored in a form of its own, or not at all, so that only_if of index {index!r} cannot look at it"
+        )
+
+    def decoded(wire: Wire | None) -> Any:
+        if wire is not None:
+            return codec.decode_field(name, wire)
+        make = plan.missing()
+        return None if make is None else make()
+
+    if callable(wanted):
+        return Test(name, plan.stored, decoded, wanted)
+    several = wanted if isinstance(wanted, tuple) else (wanted,)
+    return Test(name, plan.stored, decoded, several.__contains__)
 
 
 def mark_sparse(computed: Mapping[str, Computed], plans: Mapping[str, FieldPlan]) -> None:

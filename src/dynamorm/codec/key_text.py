@@ -28,9 +28,7 @@ def text_of(obj: Any, name: str) -> str | None:
             return composite.join({})
         part = parts_of(raw).get(composite.stored)
         return None if part is None else decoded(part).get("S")
-    item = {
-        stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in composite.sources
-    }
+    item = {stored: codec.normal_operand((codec.field(part),), getattr(obj, part)) for part, stored in composite.inputs}
     return composite.text(item)
 
 

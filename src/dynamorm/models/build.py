@@ -262,6 +262,32 @@ def _check_schema_version(schema: Schema) -> None:
         )
 
 
+def _check_only_if(schema: Schema, index: Index) -> None:
+    """Refuse a condition that cannot be kept, or would leave out what is more than a key. Raises: ModelError."""
+    where = f"{schema.name}: only_if of index {index.name!r}"
+    composites = composites_of(schema)
+    made = [name for name in index.fields if name in composites and not schema.fields[name].role]
+    if not made:
+        raise ModelError(
+            f"{where} leaves the key of the index out of other items, and a field that is left out would be lost: make the key of fields, as in"
+            ' open_key: Attr[str | None] = attr(composite("shop"), init=False) and partition="open_key"'
+        )
+    for other in schema.indexes.values():
+        shared = next((name for name in made if name in other.fields), None)
+        if other is not index and shared is not None and other.only_if != index.only_if:
+            raise ModelError(
+                f"{where}: {shared!r} is in the key of index {other.name!r}, too, which has another condition: give each its own composite"
+            )
+    for name, _ in index.only_if:
+        field = schema.fields.get(name)
+        if field is None:
+            raise ModelError(f"{where} names {name!r}, which is no field{did_you_mean(name, schema.fields)}")
+        if name in composites or field.role in {"version", "updated_at"}:
+            raise ModelError(
+                f"{where} names {name!r}, which every write makes anew: name a field that your program sets"
+            )
+
+
 def _is_name(text: str) -> bool:
     """Whether a table or an index may be called so."""
     return 3 <= len(text) <= 255 and _NAME_SIGNS.issuperset(text)
@@ -306,6 +332,8 @@ def _index(schema: Schema, index: Index, key: Key | None) -> Index:
     ):
         raise ModelError(f"{schema.name}: projection of {index.name!r} is 'ALL', 'KEYS_ONLY' or a tuple of field names")
     projected = index.projection if isinstance(index.projection, tuple) else ()
+    if index.only_if:
+        _check_only_if(schema, index)
     for name in (*index.fields, *projected):
         if name not in schema.fields:
             hint = did_you_mean(name, schema.fields)

@@ -6,7 +6,7 @@ wire types or verbs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from dynamorm.errors import InvalidAttribute, ModelError
@@ -272,14 +272,23 @@ def gsi(
     partition: str | tuple[str, ...],
     sort: str | tuple[str, ...] | None = None,
     projection: str | tuple[str, ...] | list[str] = "ALL",
+    only_if: Mapping[str, object] | None = None,
 ) -> Index:
     """Declare a global secondary index. ``partition`` and ``sort`` are field names; tuples make a multi-attribute key.
 
-    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple or list of field names.
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple or list of field names. ``only_if`` makes it sparse: fields, each with the value that it must
+    have for an item to be in the index, a tuple of values of which it must have one, or a function of its value. A composite of its key is stored for such items alone.
 
     Example: ``by_status = gsi("gsi-status-created", partition="status", sort="created_at")``
     """
-    return Index(name=name, kind="GSI", partition=_names(partition), sort=_names(sort), projection=_listed(projection))
+    return Index(
+        name=name,
+        kind="GSI",
+        partition=_names(partition),
+        sort=_names(sort),
+        projection=_listed(projection),
+        only_if=_condition(name, only_if),
+    )
 
 
 def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] | list[str] = "ALL") -> Index:
@@ -288,6 +297,18 @@ def lsi(name: str, *, sort: str, projection: str | tuple[str, ...] | list[str] =
     Example: ``by_amount = lsi("lsi-amount", sort="amount")``
     """
     return Index(name=name, kind="LSI", sort=_names(sort), projection=_listed(projection))
+
+
+def _condition(name: str, only_if: Any) -> tuple[tuple[str, Any], ...]:
+    """What fields must be for an item to be in an index. Raises: ModelError."""
+    if only_if is None:
+        return ()
+    if not isinstance(only_if, Mapping) or not only_if or not all(isinstance(field, str) for field in only_if):
+        raise ModelError(
+            f'only_if of index {name!r} names fields, each with what it must be: only_if={{"status": "open"}}'
+        )
+    several = (list, set, frozenset)
+    return tuple((field, tuple(wanted) if isinstance(wanted, several) else wanted) for field, wanted in only_if.items())
 
 
 def _listed(projection: str | tuple[str, ...] | list[str]) -> str | tuple[str, ...]:

@@ -292,7 +292,8 @@ class Key(Struct, frozen=True):
 class Index(Struct, frozen=True, kw_only=True):
     """A secondary index. ``partition`` and ``sort`` are field names (a GSI may have up to four of each).
 
-    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names.
+    ``projection`` is ``"ALL"``, ``"KEYS_ONLY"`` or a tuple of field names. ``only_if`` are the names of fields, each with what it must be for an
+    item to be in the index.
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/SecondaryIndexes.html
     """
 
@@ -301,6 +302,7 @@ class Index(Struct, frozen=True, kw_only=True):
     partition: tuple[str, ...] = ()
     sort: tuple[str, ...] = ()
     projection: str | tuple[str, ...] = "ALL"
+    only_if: tuple[tuple[str, Any], ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:

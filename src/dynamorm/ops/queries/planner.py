@@ -279,6 +279,10 @@ class _Candidates:
 
     def whole(self, index: Index, used: Used) -> str | None:
         """What an index may lack, in words; None when it answers just as the table would."""
+        if index.only_if:
+            return (
+                f"holds the items alone whose {' and '.join(name for name, _ in index.only_if)} is as its only_if says"
+            )
         if self.request.consistent and index.kind == "GSI":
             return "is only eventually consistent"
         filter_terms = self.filter_terms(used)

@@ -81,7 +81,7 @@ def always_stored(plan: ModelRequests, name: str) -> bool:
 def _stores(codec: ModelCodec, name: str) -> bool:
     computed = codec.composites.get(name)
     if computed is not None:
-        return all(_stores(codec, source) for source, _ in computed.sources)
+        return not computed.tests and all(_stores(codec, source) for source, _ in computed.sources)
     field_plan = codec.plans[name]
     field = field_plan.field
     if field.role in {"version", "created_at", "updated_at"}:

@@ -125,7 +125,7 @@ def _complete(draft: UpdateDraft, whole: Completion, known: Known) -> None:
             continue
         made_of: list[str] = []
         if whole.held is not None:  # of an item that is there, a key was made of what was shown: of defaults
-            parts = [(name, stored) for name, stored in computed.sources if stored in whole.wires]
+            parts = [(name, stored) for name, stored in computed.inputs if stored in whole.wires]
             made_of = [stored for name, stored in parts if whole.wires[stored] != default_wire(plan, name)]
         whole.add_key(computed.stored, {"S": text}, made_of)
     draft.terms += whole.condition(draft.places)
@@ -164,7 +164,7 @@ def after_save(plan: ModelRequests, changes: Wires, stamped: Mapping[str, Any], 
     touched: Wires = {**changes, **stamped}
     key_wires: Wires = {}
     for computed in plan.codec.composites.values():
-        if not computed.primary and any(stored in touched for _, stored in computed.sources):
+        if not computed.primary and any(stored in touched for _, stored in computed.inputs):
             key_wires[computed.stored] = _text_wire(plan, computed, touched, known)
     return key_wires
 
@@ -193,12 +193,15 @@ def after_update(
     for computed in codec.composites.values():
         if computed.primary:
             continue
-        changed = [name for name, stored in computed.sources if stored in touched]
+        changed = [name for name, stored in computed.inputs if stored in touched]
         if changed:
             wires: Wires = {**extra, **_new_wires(plan, computed, touched)}
+            if computed.tests and computed.fails(wires):  # whatever the rest of it is, it leaves the index
+                key_updates.append(_set(computed.stored, None))
+                continue
             _check_known(plan, computed, changed, wires, known)
             key_updates.append(_set(computed.stored, _text_wire(plan, computed, wires, known)))
-        elif extra and all(stored in extra for _, stored in computed.sources):
+        elif extra and all(stored in extra for _, stored in computed.inputs):
             key_updates.append(_set(computed.stored, _text_wire(plan, computed, extra, known)))
     return key_updates
 
@@ -241,7 +244,7 @@ def _key_fields(plan: ModelRequests, known: Known) -> Wires:
 def _new_wires(plan: ModelRequests, computed: Computed, touched: Mapping[str, Update]) -> Wires:
     """The new values of a key's components, where this update sets them."""
     wires: Wires = {}
-    for name, stored in computed.sources:
+    for name, stored in computed.inputs:
         update = touched.get(stored)
         if update is None:
             continue
@@ -264,7 +267,7 @@ def _new_wires(plan: ModelRequests, computed: Computed, touched: Mapping[str, Up
 
 
 def _check_known(plan: ModelRequests, computed: Computed, changed: list[str], wires: Wires, known: Known) -> None:
-    unknown = [name for name, stored in computed.sources if stored not in wires and not known.has(stored)]
+    unknown = [name for name, stored in computed.inputs if stored not in wires and not known.has(stored)]
     if not unknown:
         return
     roles = {plan.codec.field(name).role for name in unknown}
@@ -278,8 +281,8 @@ def _check_known(plan: ModelRequests, computed: Computed, changed: list[str], wi
 
 
 def _text_wire(plan: ModelRequests, computed: Computed, wires: Wires, known: Known) -> dict[str, Any] | None:
-    item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in computed.sources}
-    for name, stored in computed.sources:
+    item = {stored: wires[stored] if stored in wires else known.take(stored) for _, stored in computed.inputs}
+    for name, stored in computed.inputs:
         if item[stored] is None:
             item[stored] = default_wire(plan, name)
     text = computed.text(item)

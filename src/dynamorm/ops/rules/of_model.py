@@ -109,7 +109,7 @@ def shown_by_default(plan: ModelRequests) -> tuple[FieldPlan, ...]:
     """
     made_of: set[str] = set()
     if plan.version is None:
-        made_of = {name for computed in plan.codec.composites.values() for name, _ in computed.sources}
+        made_of = {name for computed in plan.codec.composites.values() for name, _ in computed.inputs}
     return tuple(
         field_plan
         for field_plan in plan.codec.record.plans

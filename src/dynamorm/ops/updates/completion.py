@@ -112,7 +112,7 @@ class Completion:
                 computed
                 for computed in codec.composites.values()
                 if computed.stored == lacking
-                or (lacking in self._made_of and lacking in dict(computed.sources).values())
+                or (lacking in self._made_of and lacking in dict(computed.inputs).values())
             )
             field_name = next(field.name for field in codec.schema.fields.values() if field.stored == lacking)
             return ConditionFailed(

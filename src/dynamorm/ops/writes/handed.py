@@ -107,7 +107,7 @@ def _more_than_a_value(plan: ModelRequests, field: Field) -> str | None:
     if any(field in constraint.fields for constraint in plan.uniques):
         return "Unique"
     for computed in plan.codec.composites.values():
-        if field.name in {computed.field.name, *(name for name, _ in computed.sources)}:
+        if field.name in {computed.field.name, *(name for name, _ in computed.inputs)}:
             return f"a part of {computed.field.name}" if field.name != computed.field.name else "computed from others"
     return None
 
