@@ -49,6 +49,7 @@ from .errors import (
 if TYPE_CHECKING:
     from dynamorm.models.access_patterns import access_pattern
     from dynamorm.models.derived import derived
+    from dynamorm.models.expressions.raw import raw
     from dynamorm.models.hooks import (
         after_create,
         after_delete,
@@ -179,6 +180,7 @@ __all__ = [
     "lsi",
     "model_validator",
     "partition_key",
+    "raw",
     "schema_of",
     "sort_key",
     "tenant_scope",
@@ -243,6 +245,7 @@ _LAZY = {
     "derived": "models.derived",
     "field_validator": "models.validators",
     "model_validator": "models.validators",
+    "raw": "models.expressions.raw",
     "schema_of": "models.schema.schema",
     "tenant_scope": "plugins.tenancy",
     "ulid": "models.ids",

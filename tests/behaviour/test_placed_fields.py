@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamorm import DB, Attr, BatchConfig, Model, Presets, attr, gsi, partition_key, sort_key, version
+from dynamorm import DB, Attr, BatchConfig, Model, Presets, attr, gsi, partition_key, raw, sort_key, version
 from dynamorm.effects import Call
 from dynamorm.errors import ConditionFailed, ConfigError, ModelError, ValidationError
 from dynamorm.plugin import NotReady, PlacedField
@@ -78,6 +78,7 @@ class Box(Model, table="placed-boxes"):
 class Crate(Model, table="placed-crates"):
     id: Attr[str] = partition_key()
     words: Attr[list[str]] = attr(Bound(), default_factory=list)
+    plain: Attr[list[str]] = attr(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +232,11 @@ def test_a_view_has_its_scope(db, plugged, key):
         Box.plain.set(Box.text),
         Box.text.set(Box.plain),
         Crate.words.append("x"),
+        Crate.words.extend(["x"]),
+        Crate.words.set(Crate.plain.concat(["x"])),
+        Crate.plain.set(Crate.words.concat(["x"])),
+        Crate.plain.set(Crate.plain.concat(Crate.words)),
+        raw("SET plain = list_append(words, :l)", values={":l": ["x"]}, model=Crate),
         Crate.words[0].set("x"),
         Crate.words[0].remove(),
     ],

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dynamorm.models.expressions.compile import Placeholders, condition_text, update_text
 from dynamorm.models.expressions.path import Comparison, Condition, Path, Update
+from dynamorm.models.expressions.raw import raw
 from dynamorm.models.schema.schema import Field
 
 # Names that would wreck a text in which they stood bare.
@@ -257,3 +258,35 @@ def test_every_update_is_in_the_text_once_and_in_order(updates):
 def clause_of(update):
     assert isinstance(update, Update)
     return {"remove": "REMOVE", "add": "ADD", "add_to_set": "ADD", "delete_from_set": "DELETE"}.get(update.kind, "SET")
+
+
+# What `raw` reads of a text is what the text was made of
+
+
+def read_back(text, places):
+    names = {placeholder: FIELDS[NAMES.index(stored)] for placeholder, stored in places.names.items()}
+    return raw(text, names=names, values={placeholder: plain(wire) for placeholder, wire in places.values.items()})
+
+
+def plain(wire):
+    ((tag, value),) = wire.items()
+    return [plain(one) for one in value] if tag == "L" else value
+
+
+@given(trees, items)
+def test_a_condition_that_is_read_from_its_text_means_the_same(tree, item):
+    places = Placeholders()
+    text = condition_text(tree, places, encode)
+    found = read_back(text, places)
+    assert holds(found, item) == holds(tree, item)
+    condition_text(found, Placeholders(), encode)
+
+
+@given(st.lists(changes, min_size=1, max_size=len(NAMES), unique_by=lambda one: one.path.field.stored))
+def test_an_update_that_is_read_from_its_text_is_written_again_as_it_was(updates):
+    places, again = Placeholders(), Placeholders()
+    updates = sorted(updates, key=lambda one: ("SET", "REMOVE", "ADD", "DELETE").index(clause_of(one)))
+    text = update_text(updates, places, encode)
+    found = read_back(text, places)
+    assert update_text((found, *found.also), again, encode) == text
+    assert (again.names, again.values) == (places.names, places.values)

@@ -35,6 +35,7 @@ from dynamorm import (
     ksuid,
     model_validator,
     partition_key,
+    raw,
     sort_key,
     ttl,
     ulid,
@@ -183,6 +184,9 @@ def f(db: DB, when: datetime) -> None:
     total: str = db.model(Payment).sum(Payment.amount)  # E an int
     least: int = db.model(Payment).min(Payment.amount)  # E may be None
     left: str = db.increment(Payment, "x", Payment.amount)  # E an int
+    raw(5)  # E a text
+    raw("a = :v", values=[1])  # E a mapping
+    raw("#a = :v", names={"#a": 5})  # E an attribute
     db.batch_get(Payment, ["x"], select=5)  # E no list of attributes
     db.transact_get([(Payment, "x")], select=[5])  # E no attribute
     db.transact_get([("x", Payment)])  # E the model comes first

@@ -64,6 +64,7 @@ from dynamorm import (
     lsi,
     model_validator,
     partition_key,
+    raw,
     sort_key,
     ttl,
     ulid,
@@ -407,6 +408,11 @@ def blocking(db: DB) -> None:
         tx.delete(Payment, "p1", must_exist=True)
         tx.check(p)
         tx.check(Payment, "p1", Payment.amount > 5, label="enough")
+    db.update(
+        p,
+        raw("SET amount = :v", values={":v": 1}, model=Payment),
+        condition=raw("#a > :v", names={"#a": Payment.amount}),
+    )
     assert_type(db.batch_get(Payment, ["p1"], select=["amount", Payment.note]), "list[Payment | None]")
     assert_type(db.transact_get([(Payment, "p1")], select={Payment: [Payment.amount]}), "list[Payment | None]")
     assert_type(db.transact_get([(Payment, "p1"), (Payment, {"id": "p2"})]), "list[Payment | None]")
