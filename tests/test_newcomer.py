@@ -98,7 +98,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     ('db.update(P, "a", amount=5)', "ValidationError", ["P.amount.set(value)"]),
     ('db.update(P, "a", {"amount": 5})', "ValidationError", ["P.amount.set(value)"]),
     ("asyncio.run(awaited())", "InvalidUse", ["tx.create(...)", "without await"]),
-    ("P.amount + 1", "InvalidUse", ["P.amount.add(n)"]),
+    ('db.update(P, "a", P.amount + 1)', "ValidationError", [".set(amount + ?)"]),
     ('P.id.startswith("a")', "InvalidAttribute", [".begins_with(text)"]),
     ("P.note.is_null()", "InvalidAttribute", ["== None"]),
     ('P.tags.insert(0, "x")', "InvalidAttribute", [".prepend(x), .append(x) or [index].set(x)"]),

@@ -252,7 +252,7 @@ class OfOneProcess:
 
 VERBS: Final = (
     "create", "put", "save", "update", "delete", "increment", "get", "require", "exists", "find_by_unique", "first", "one",
-    "all", "count", "page", "iterate", "pages", "sum", "average", "min", "max", "collect", "delete_all", "batch_get",
+    "all", "count", "page", "iterate", "pages", "sum", "average", "min", "max", "group_by", "collect", "delete_all", "batch_get",
     "batch_write", "transact_get", "transaction", "partiql", "partiql_transaction",
 )  # fmt: skip
 """The verbs that plugins are told of (`Operation.verb`)."""

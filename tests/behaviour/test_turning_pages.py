@@ -250,9 +250,14 @@ def test_a_query_on_an_index_begins_behind_an_object(db, rows):
 
 
 def test_a_scan_and_a_segment_begin_behind_a_known_item(db, rows):
-    for scan in (db.model(Row).allow_scan(), db.model(Row).allow_scan().segment(1, of=2)):
+    everything = db.model(Row).allow_scan()
+    segments = [
+        everything.segment(number, of=2) for number in range(2)
+    ]  # an engine may have put all keys into one of them
+    longest = max(segments, key=lambda segment: segment.count())
+    for scan in (everything, longest):
         found = scan.all()
-        assert keys(scan.start_after(found[1]).all()) == keys(found[2:])
+        assert keys(scan.start_after(found[1]).all()) == keys(found[2:]) != []
 
 
 # ----------------------------------------------------------------------------------------- segments, and a cap on reads

@@ -126,7 +126,7 @@ def test_boto3_does_everything_with_its_own_client(server):
     records = streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
     assert [record["eventName"] for record in records] == ["INSERT"] * 5
     with pytest.raises(ClientError, match="UnknownOperation"):
-        db.list_backups()
+        db.list_global_tables()
 
 
 def test_boto3s_resource_does_too(server):
