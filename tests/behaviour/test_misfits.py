@@ -161,11 +161,30 @@ def test_what_is_done_is_one_of_three(db, what):
         query(db, "x").on_misfit(what)
 
 
-def test_hydrate_is_another_way_of_reading(db, wire):
-    asked = db.model(Line).index(Line.by_group.name).where(Line.group == "x").hydrate().on_misfit("skip")
-    with pytest.raises(ValidationError, match="hydrate"):
+@pytest.mark.parametrize("what", ["skip", "collect"])
+def test_what_is_hydrated_may_not_fit(db, lines, what):
+    asked = db.model(Line).index(Line.by_group.name).where(Line.group == lines).hydrate()
+    with pytest.raises(ValidationError):
         asked.all()
-    assert wire.calls == []
+    if what == "skip":
+        assert numbers(asked.on_misfit("skip").all()) == GOOD
+        assert numbers(asked.on_misfit("skip").limit(3).all()) == GOOD[:3]
+    else:
+        pages = list(asked.on_misfit("collect").page_size(3).pages())
+        assert numbers(one for page in pages for one in page) == GOOD
+        assert sorted(error.key for page in pages for error in page.misfits) == [(lines, DAYS[at]) for at in BAD]
+
+
+def test_a_batch_can_leave_out_what_does_not_fit(db, lines):
+    keys = [(lines, day) for day in (*DAYS, DAYS[1], DAYS[0])]
+    found = db.batch_get(Line, keys, on_misfit="skip")
+    assert [None if one is None else one.amount for one in found] == [0, None, 2, 3, None, None, 6, 7, None, 0]
+    found = db.batch_get(Line, keys[:3], select=["amount"], on_misfit="skip")
+    assert [None if one is None else one.amount for one in found] == [0, None, 2]
+    with pytest.raises(ValidationError):
+        db.batch_get(Line, keys)
+    with pytest.raises(ValidationError, match="'raise' or 'skip'"):
+        db.batch_get(Line, keys, on_misfit="collect")
 
 
 READS = {

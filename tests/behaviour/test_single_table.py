@@ -18,7 +18,7 @@ from dynamorm import (
     version,
 )
 
-from .kit import stored
+from .kit import store, stored
 
 pytestmark = pytest.mark.engine
 
@@ -89,7 +89,39 @@ class Setting(Model, table="settings"):
     name: Attr[str]
 
 
-MODELS = [Entity, Visit, Setting]
+class Folder(Model, table="folders", discriminator="what"):
+    pk: Attr[str] = partition_key()
+    sk: Attr[str] = sort_key()
+
+
+class File(Folder):
+    pk: Attr[str] = partition_key(composite("FILES#{owner}"))
+    sk: Attr[str] = sort_key(composite("{case}#{kind}"))
+    owner: Attr[str]
+    case: Attr[str]
+    kind: Attr[str] = attr(default="FILE")
+
+
+class Note(Folder):
+    pk: Attr[str] = partition_key(composite("FILES#{owner}"))
+    sk: Attr[str] = sort_key(composite("{case}#{kind}#{number}"))
+    owner: Attr[str]
+    case: Attr[str]
+    kind: Attr[str] = attr(default="NOTE")
+    number: Attr[int] = attr(default=0)
+    text: Attr[str] = attr(default="")
+
+
+class Mark(Folder):
+    pk: Attr[str] = partition_key(composite("FILES#{owner}"))
+    sk: Attr[str] = sort_key(composite("{case}#{kind}#{at}"))
+    owner: Attr[str]
+    case: Attr[str]
+    kind: Attr[str] = attr(default="MARK")
+    at: Attr[datetime]
+
+
+MODELS = [Folder, Entity, Visit, Setting]
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -268,6 +300,53 @@ def test_collect_takes_the_parts_of_one_class_for_all(db, wire, shop):
     assert wire.names == ["Query"]
     assert len(buckets[Customer]) == 1
     assert len(buckets[Order]) == 4
+
+
+def test_collect_reads_the_part_of_a_partition_that_begins_with_parts_of_the_sort_key(db, wire, key):
+    """No text is escaped by hand, and a part that begins like another one is not taken for it."""
+    for case in ("5", "5#", "55"):
+        db.create(File(owner=key, case=case))
+        db.create(Note(owner=key, case=case, number=1, text="a"))
+        db.create(Note(owner=key, case=case, number=2, text="b"))
+        db.create(Mark(owner=key, case=case, at=when(1)))
+    wire.clear()
+    for case in ("5", "5#", "55"):
+        found = db.model(Note).where(Note.owner == key, Note.case == case).collect(File, Note, Mark)
+        assert [[one.case for one in found[model]] for model in (File, Note, Mark)] == [[case], [case] * 2, [case]]
+        assert found.other == []
+    assert wire.names == ["Query"] * 3
+    assert "begins_with" in wire.last["KeyConditionExpression"]
+    found = db.model(File).where(File.owner == key, File.case > "5").collect(File, Mark)
+    assert {one.case for one in (*found[File], *found[Mark])} == {"5#", "55"}
+    assert len(db.model(Note).where(Note.owner == key).collect(File, Note, Mark)) == 12
+    one = (
+        db.model(Note)
+        .where(Note.owner == key, Note.case == "5", Note.kind == "NOTE", Note.number == 2)
+        .collect(File, Note)
+    )
+    assert (one[File], [note.text for note in one[Note]]) == ([], ["b"])
+    with pytest.raises(ValidationError, match="conditions on the key alone"):
+        db.model(Note).where(Note.owner == key, Note.text == "a").collect(File, Note)
+
+
+def test_collect_hands_out_what_does_not_fit(db, key):
+    db.create(File(owner=key, case="1"))
+    store(db, Note, {"pk": {"S": f"FILES#{key}"}, "sk": {"S": "1#NOTE#1"}, "what": {"S": "Note"}, "text": {"N": "5"}})
+    asked = db.model(Folder).where(Folder.pk == f"FILES#{key}")
+    with pytest.raises(ValidationError):
+        asked.collect(File, Note)
+    assert len(asked.on_misfit("skip").collect(File, Note)) == 1
+    found = asked.on_misfit("collect").collect(File, Note)
+    assert (len(found), [error.key for error in found.misfits]) == (1, [(f"FILES#{key}", "1#NOTE#1")])
+    assert found[File][0].case == "1"
+
+
+def test_parts_that_only_the_key_holds_are_read_from_it_whatever_is_selected(db, key):
+    store(db, Note, {"pk": {"S": f"FILES#{key}"}, "sk": {"S": "a%23#NOTE#7"}, "what": {"S": "Note"}})
+    found = db.model(Note).where(Note.owner == key)
+    assert [(one.owner, one.case, one.kind, one.number) for one in found] == [(key, "a#", "NOTE", 7)]
+    assert [(one.case, one.number) for one in found.select("number", "case")] == [("a#", 7)]
+    assert found.sum("number") == 7
 
 
 def test_collect_refuses_what_it_could_not_give(db, wire, shop):

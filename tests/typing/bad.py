@@ -170,6 +170,8 @@ def f(db: DB, when: datetime) -> None:
     db.model(Payment).group_by(Payment.note).sum(Payment.id)  # E not a number
     db.model(Payment).group_by(5).count()  # E no attribute
     db.model(Payment).group_by(Payment.note).count().get(5) + "x"  # E a count
+    db.batch_get(Payment, ["x"], on_misfit="collect")  # E raise or skip
+    db.model(Payment).collect(Payment).misfits()  # E a list
     db.model(Payment).without_expired(5)  # E takes nothing
     db.model(Payment).segment(3)  # E of how many
     db.model(Payment).read_at_most("5")  # E a count

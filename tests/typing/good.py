@@ -375,6 +375,10 @@ def blocking(db: DB) -> None:
     query = db.model(Payment).where(Payment.id == "p1", Payment.created > datetime.now(UTC))
     assert_type(query.order_by("created", "desc").limit(5).all(), "list[Payment]")
     assert_type(query.index(Payment.by_status).first(), "Payment | None")
+    assert_type(db.batch_get(Payment, ["p1"], on_misfit="skip"), "list[Payment | None]")
+    assert_type(
+        db.model(Entry).where(Entry.tenant_id == "t").on_misfit("collect").collect(Entry).misfits[0].message, str
+    )
     assert_type(query.without_expired().count(), int)
     assert_type(query.select_as(Seen).all(), "list[Seen]")
     assert_type(query.select_as(SeenDict).page().items, "list[SeenDict]")

@@ -255,7 +255,7 @@ class Builder(Generic[M]):
         """Say what becomes of stored items that do not fit the model; without this the first one raises.
 
         ``"skip"`` leaves them out; ``"collect"`` puts their errors into `Page.misfits`, each with the ``key`` of its item,
-        for `page` and `pages`. `count` and `exists` read no items, so they count them too.
+        for `page` and `pages`, and into `Buckets.misfits` for `collect`. `count` and `exists` read no items, so they count them too.
 
         Example: ``for page in db.model(Payment).allow_scan().on_misfit("collect").pages(): report(page.misfits)``
         """

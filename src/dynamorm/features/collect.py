@@ -5,17 +5,17 @@ It must not know how a query is planned or sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
 from dynamorm.effects import Flow
-from dynamorm.errors import ValidationError
+from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.models.expressions.path import Path
 from dynamorm.models.expressions.tree import Comparison, terms
 from dynamorm.models.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
-from dynamorm.ops.queries.query import everything
+from dynamorm.ops.queries.query import everything, page_reader_of
 from dynamorm.ops.reads import key_conditions
 from dynamorm.ops.requests import ModelRequests
 
@@ -29,16 +29,18 @@ M = TypeVar("M")
 class Buckets:
     """What `collect` found: ``buckets[Order]`` is the list of orders, in the order of the query; ``other`` is the rest.
 
-    An object of a subclass is in the bucket of the nearest class that was asked for.
+    An object of a subclass is in the bucket of the nearest class that was asked for. ``misfits`` are the errors of stored items
+    that do not fit their class, each with its ``key``, where the query said ``on_misfit("collect")``.
 
     Raises: ValidationError for a class that was not asked for.
 
     Example: ``for order in buckets[Order]: print(order.number)``
     """
 
-    __slots__ = ("_found", "other")
+    __slots__ = ("_found", "misfits", "other")
 
-    def __init__(self, models: tuple[type[Any], ...], items: list[Any]) -> None:
+    def __init__(self, models: tuple[type[Any], ...], items: list[Any], misfits: Iterable[DynamORMError] = ()) -> None:
+        self.misfits: list[DynamORMError] = list(misfits)
         self._found: dict[type[Any], list[Any]] = {model: [] for model in models}
         self.other: list[Any] = []
         for item in items:
@@ -88,7 +90,18 @@ def collect(context: Context, request: Request, models: tuple[type[Any], ...]) -
 
 
 def _collected(context: Context, request: Request, models: tuple[type[Any], ...]) -> Flow[Buckets]:
-    return Buckets(models, (yield from everything(context, request)))
+    if request.misfit != "collect":
+        return Buckets(models, (yield from everything(context, request)))
+    if request.cap is not None:
+        raise ValidationError(
+            "read_at_most() is of page() and pages(): leave it out of collect()", field="read_at_most"
+        )
+    reader = page_reader_of(request)
+    reader.paged = True  # here they have their place
+    items: list[Any] = []
+    while not reader.done:
+        items += yield from reader.next(context)
+    return Buckets(models, items, reader.misfits)
 
 
 def _root(model: Any) -> Any:
@@ -98,7 +111,10 @@ def _root(model: Any) -> Any:
 
 
 def _of_family(plan: ModelRequests, request: Request) -> Request:
-    """The same partition for all classes of the family: what one of them says of its key holds for the others."""
+    """The same part of the partition for all classes of the family: what one of them says of its key holds for the others.
+
+    Of a sort key that is made of parts it is a range of its texts, which are the same for all.
+    """
     schema = plan.codec.schema
     root = schema_of(_root(request.model))
     key: Key | Index | None = schema.key
@@ -106,7 +122,7 @@ def _of_family(plan: ModelRequests, request: Request) -> Request:
         key = next((index for index in schema.indexes.values() if index.name == request.index), None)
     given = [term for condition in request.conditions for term in terms(condition)]
     rewritten = [] if key is None else key_conditions.rewrite(plan, key, given)
-    partition = () if key is None else key_parts(key)[0]
+    partition, sort = ((), ()) if key is None else key_parts(key)
     key_terms: list[Comparison] = [
         term
         for term, _ in rewritten
@@ -114,16 +130,20 @@ def _of_family(plan: ModelRequests, request: Request) -> Request:
     ]
     covered = {number for term, numbers in rewritten if term in key_terms for number in numbers}
     for number, term in enumerate(given):
-        if isinstance(term, Comparison) and len(term.path.parts) == 1 and term.path.field.name in partition:
+        if isinstance(term, Comparison) and len(term.path.parts) == 1 and term.path.field.name in (*partition, *sort):
             key_terms.append(term)
             covered.add(number)
+    for term, numbers in rewritten:
+        if term.path.field.name in sort and numbers - covered:  # else it only says which class was named
+            key_terms.append(term)
+            covered |= numbers
     same = all(
         name in root.fields and root.fields[name].stored == schema.fields[name].stored
         for name in (term.path.field.name for term in key_terms)
     )
     if len(covered) < len(given) or not key_terms or request.filters or request.select or not same:
         raise ValidationError(
-            f"collect() of classes that are no subclasses of {schema.name} takes the partition key alone: start with"
+            f"collect() of classes that are no subclasses of {schema.name} takes conditions on the key alone: start with"
             f" db.model({root.name}), whose fields they all have"
         )
     conditions = tuple(

@@ -38,11 +38,13 @@ _WRITE_REPLY: Final = frozenset({"UnprocessedItems", "ConsumedCapacity", "ItemCo
 class Asked:
     """The keys of one table in a request, by which the items of its reply are found again.
 
-    ``names`` are the stored names of the key, partition first; ``keys`` the JSON of each key.
+    ``names`` are the stored names of the key, partition first; ``keys`` the JSON of each key. ``lenient``: an item that does not
+    fit the model is answered with a `dynamorm.codec.replies.reading.Misfit`.
     """
 
-    def __init__(self, names: tuple[str, ...], keys: Sequence[bytes]) -> None:
+    def __init__(self, names: tuple[str, ...], keys: Sequence[bytes], *, lenient: bool = False) -> None:
         self.keys = keys
+        self.lenient: bool = lenient
         self._names = names
         self._exact: dict[Any, int] | None = None
 
@@ -214,12 +216,13 @@ class BatchReading:
         if not isinstance(wires, list):
             raise malformed("it does not tell of the table that was asked")
         items = []
+        read = self._reading._tried if asked.lenient else self._reading._proven  # noqa: SLF001 - one unit with its reading
         for raw, wire in zip(_raw_responses(body).Responses[self._table], wires, strict=True):
             text = bytes(raw)
             if wire.__class__ is not dict:
                 check_item(wire)
             position = asked.find(text)
-            items.append((position, self._reading._proven(text, wire)))  # noqa: SLF001 - one unit with its reading
+            items.append((position, read(text, wire)))
         return items, left
 
 

@@ -87,13 +87,15 @@ class AsyncMany(Face):
         consistent: bool = False,
         concurrency: int = 4,
         select: Sequence[str | Path[Any]] | None = None,
+        on_misfit: Literal["raise", "skip"] = "raise",
     ) -> list[M | None]:
         """Read any number of items. Returns them in the order of ``keys``, None where there is none.
 
         A key is a value, a tuple, or a dict by field names. A key that is given twice is asked for once, and each place
         gets an object of its own. Up to 100 keys make one request; ``concurrency`` requests are under way at once. Each
         item is read for itself: use `transact_get` for a picture of one moment. ``select`` names the attributes to fetch: the
-        objects are then partial ones, as of `get`.
+        objects are then partial ones, as of `get`. With ``on_misfit="skip"`` there is None for an item that does not fit the
+        model, too; without it the first one raises.
 
         Raises: ValidationError, before anything is sent, for a key that does not fit the model; Throttled when keys were
         left unread for a whole ``operation_timeout``: a missing answer is never taken for a missing item.
@@ -101,8 +103,11 @@ class AsyncMany(Face):
         Example: ``await db.batch_get(Payment, ["p1", "p2"])`` or ``await db.batch_get(Order, [("c1", 7), {"customer": "c1", "number": 8}])``
         """
         session = self._session
+        get = session.verbs.batch.get
         return await self._io.run(
-            session.verbs.batch.get(session, model, keys, consistent=consistent, concurrency=concurrency, select=select)
+            get(
+                session, model, keys, consistent=consistent, concurrency=concurrency, select=select, on_misfit=on_misfit
+            )
         )
 
     async def batch_write(

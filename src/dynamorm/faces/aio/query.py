@@ -180,7 +180,8 @@ class AsyncQuery(Builder[M]):
     async def collect(self, *models: type[Any]) -> Buckets:
         """Read items of several models that share the table by one query, into a bucket for each model.
 
-        The models are subclasses of the one that is queried; or of its family, when only the partition key is given.
+        The models are subclasses of the one that is queried; or of its family, when conditions are on the key alone: the whole
+        partition, or the part of it whose sort keys begin with the parts that are given.
         ``buckets[Order]`` is the list of orders, ``buckets.other`` what is of no model named here.
 
         Raises: ValidationError for a model that does not share the items.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.library_attributes import ordered
 from dynamorm.codec.partial.reader import address
+from dynamorm.codec.replies.reading import Misfit
 from dynamorm.effects import Flow
 from dynamorm.models.expressions.tree import Comparison, Wire
 from dynamorm.models.schema.schema import SCHEMAS
@@ -36,12 +37,20 @@ def page(context: Context, request: Request, index_page: Page) -> Flow[Page]:
         return index_page
     plan = context.plan(request.model)
     query_plan = choose(plan, request)
-    keys = [address(plan.codec, obj) for obj in index_page.items]
+    keys = [address(plan.codec, obj) for obj in index_page.items if obj.__class__ is not Misfit]
     # The index does not hold what tells the classes of a family apart, so there may be siblings among the items.
     model = _root(request.model) if query_plan.family else request.model
-    whole = yield from get(context, model, keys, consistent=request.consistent, concurrency=CONCURRENCY)
+    lenient = request.misfit != "raise"
+    whole = yield from get(
+        context, model, keys, consistent=request.consistent, concurrency=CONCURRENCY, lenient=lenient
+    )
+    if lenient:
+        left = iter(whole)
+        whole = [obj if obj.__class__ is Misfit else next(left) for obj in index_page.items]
     index_page.items = [
-        obj for obj in whole if obj is not None and isinstance(obj, plan.model) and _is_found(plan, query_plan, obj)
+        obj
+        for obj in whole
+        if obj.__class__ is Misfit or (isinstance(obj, plan.model) and _is_found(plan, query_plan, obj))
     ]
     return index_page
 

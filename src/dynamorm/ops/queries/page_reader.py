@@ -78,8 +78,8 @@ class PageReader:
         if prepared is None:
             if self.request.misfit == "collect" and not self.paged:
                 raise ValidationError(
-                    'on_misfit("collect") hands out what does not fit by page() and pages(): end the query with one of'
-                    ' them, or say on_misfit("skip")',
+                    'on_misfit("collect") hands out what does not fit by page(), pages() and collect(): end the query'
+                    ' with one of them, or say on_misfit("skip")',
                     field="on_misfit",
                 )
             plan = context.plan(self.request.model)

@@ -170,11 +170,6 @@ def _parameters(
     """What every body of the request says, and the reader of the answers."""
     parameters: dict[str, Any] = {"TableName": plan.table}
     placeholders = Placeholders()
-    if request.hydrate and request.misfit != "raise" and query_plan.holds is not None:
-        raise ValidationError(
-            f"{plan.codec.schema.name}: hydrate() reads items by their keys, and on_misfit() is of a query's own: say one",
-            field="on_misfit",
-        )
     index = query_plan.index
     if query_plan.filters or len(query_plan.terms) > 1:
         check_bounds(plan, (*query_plan.terms, *query_plan.filters))

@@ -7,7 +7,9 @@ from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from dynamorm.arguments import check_choice
 from dynamorm.codec.replies.batches import Asked
+from dynamorm.codec.replies.reading import Misfit
 from dynamorm.codec.strict import dumps
 from dynamorm.effects import Flow, Gather, Sleep
 from dynamorm.errors import DeadlineExceeded, DynamORMError, Throttled, ValidationError
@@ -29,14 +31,27 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Batch
 
 
 def get(
-    context: Context, model: Any, keys: Iterable[Any], *, consistent: bool, concurrency: int, select: Any = None
+    context: Context,
+    model: Any,
+    keys: Iterable[Any],
+    *,
+    consistent: bool,
+    concurrency: int,
+    select: Any = None,
+    lenient: bool = False,
+    on_misfit: str = "raise",
 ) -> Flow[list[Any]]:
     """The objects under the keys, in their order; None where there is none. With ``select`` they are partial ones.
+
+    With ``lenient`` a `dynamorm.codec.replies.reading.Misfit` stands for an item that does not fit the model, and None where
+    ``on_misfit`` is ``"skip"``.
 
     Raises: ValidationError for a key; Throttled or DeadlineExceeded, with the number of keys that were not read.
     """
     plan = context.plan(model)
     limit = workers(context, concurrency)
+    if on_misfit != "raise":
+        check_choice("on_misfit", on_misfit, ("raise", "skip"))
     requested = keys_of(plan, keys)
     places = {key: place for place, key in enumerate(dict.fromkeys(requested))}
     said: dict[str, Any] = {"ConsistentRead": True} if consistent or plan.is_consistent else {}
@@ -46,7 +61,14 @@ def get(
 
         reader, parameters = selection(plan, select)
         said = {**parameters, **said}
-    return _all(context, plan, requested, places, limit=limit, said=said, reader=reader)
+    if on_misfit != "raise":
+        return _fitting(_all(context, plan, requested, places, limit=limit, said=said, reader=reader, lenient=True))
+    return _all(context, plan, requested, places, limit=limit, said=said, reader=reader, lenient=lenient)
+
+
+def _fitting(flow: Flow[list[Any]]) -> Flow[list[Any]]:
+    """The objects, with None for an item that does not fit the model."""
+    return [None if obj.__class__ is Misfit else obj for obj in (yield from flow)]
 
 
 def _all(
@@ -58,12 +80,13 @@ def _all(
     limit: int,
     said: dict[str, Any],
     reader: PartialReader | None,
+    lenient: bool,
 ) -> Flow[list[Any]]:
     distinct = list(places)
     objects: list[Any] = [None] * len(distinct)
     answered = [0]
     chunks = [
-        _chunk(context, plan, distinct, objects, start, answered, said=said, reader=reader)
+        _chunk(context, plan, distinct, objects, start, answered, said=said, reader=reader, lenient=lenient)
         for start in range(0, len(distinct), MAX_KEYS)
     ]
     try:
@@ -82,7 +105,8 @@ def _all(
     for key in requested:
         place = places[key]
         obj = objects[place]
-        if place in seen and obj is not None:  # an object of its own for each place: changing one changes no other
+        # An object of its own for each place: changing one changes no other.
+        if place in seen and obj is not None and obj.__class__ is not Misfit:
             obj = _again(plan, obj) if reader is None else deepcopy(obj)
         seen.add(place)
         result.append(obj)
@@ -99,6 +123,7 @@ def _chunk(
     *,
     said: dict[str, Any],
     reader: PartialReader | None,
+    lenient: bool,
 ) -> Flow[None]:
     """Read up to 100 of ``keys`` from ``start`` on: each object goes into ``objects`` at the place of its key.
 
@@ -113,7 +138,7 @@ def _chunk(
     read = (plan.codec if reader is None else reader).reading.read_batch
     while True:
         asked_for = [keys[place] for place in open_places]
-        asked = Asked(plan.key_names, asked_for)
+        asked = Asked(plan.key_names, asked_for, lenient=lenient)
         op = Op(
             "BatchGetItem",
             plan.table,
