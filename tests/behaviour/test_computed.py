@@ -153,6 +153,18 @@ def test_what_is_computed_of_what_is_stored(db, key, update, model, case):
     assert found == wanted
 
 
+@pytest.mark.parametrize(
+    "change", [Card.a.set(Card.b + 1), Card.tags.set(Card.tags.concat(["x"])), Card.b.add(1, start=5)], ids=range(3)
+)
+def test_what_cannot_be_repeated_goes_under_a_token(db, key, wire, change):
+    """A copy that comes late would compute with what others have stored since."""
+    db.create(Card(id=key))
+    wire.clear()
+    db.update(Card, key, change)
+    assert wire.names == ["TransactWriteItems", "GetItem"]
+    assert wire.calls[0][1]["ClientRequestToken"]
+
+
 def test_the_object_is_brought_up_to_date_by_one_request(db, key, wire):
     card = db.create(Kept(id=key))
     wire.clear()

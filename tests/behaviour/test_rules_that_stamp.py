@@ -2,7 +2,7 @@
 
 import pytest
 
-from dynamorm import DB, Attr, Model, Presets, attr, partition_key, sort_key, version
+from dynamorm import DB, Attr, Model, Presets, attr, partition_key, raw, sort_key, version
 from dynamorm.errors import ConfigError, InvalidUse, ValidationError
 from dynamorm.plugin import WriteRule
 
@@ -76,6 +76,16 @@ UPDATES = [
     (Note.more["k"].add(7), Note.more["n"].set(1)),
     (Note.more["k"].remove(),),
     (Note.log.append("l"),),
+    (Note.lines.extend(["y", "z"]),),
+    (Note.lines.append("y"), Note.lines.append("z")),
+    (Note.lines.prepend("y"), Note.lines.prepend("z")),
+    (Note.lines.extend_or_create([]), Note.lines.append("z")),
+    (Note.count.set(Note.count + 2), Note.lines.set(Note.lines.concat(["q"]))),
+    (Note.count.set(5 - Note.count), Note.lines.set(Note.lines.concat(Note.lines))),
+    (Note.count.add(1, start=100),),
+    (Note.count.add(1, strict=True),),
+    (Note.more["k"].add(7, start=9),),
+    (raw("SET #c = #c - :n", names={"#c": Note.count}, values={":n": 2}),),
 ]
 
 

@@ -248,6 +248,11 @@ def test_a_between_inside_and_needs_no_parentheses():
             "SET #n0 = list_append(#n0, :v0)",
             {":v0": {"L": [{"element": "x"}, {"element": "y"}]}},
         ),
+        (P.amount.set(P.amount + 1), "SET #n0 = #n0 + :v0", {":v0": {"number": 1}}),
+        (P.amount.set(5 - P.fee), "SET #n0 = :v0 - #n1", {":v0": {"number": 5}}),
+        (P.amount.set(P.fee - P.amount), "SET #n0 = #n1 - #n0", {}),
+        (P.tags.set(P.tags.concat(P.tags)), "SET #n0 = list_append(#n0, #n0)", {}),
+        (P.tags.set(P.tags.concat(["x"])), "SET #n0 = list_append(#n0, :v0)", {":v0": {"L": [{"element": "x"}]}}),
         (P.tags.extend([]), "SET #n0 = list_append(#n0, :v0)", {":v0": {"L": []}}),
         (
             P.tags.extend_or_create(("x", Wire({"S": "y"}))),
@@ -411,6 +416,7 @@ def test_paths_are_all_places_named_once_in_order():
     tree = ((P.amount > P.fee) & ~P.address[Address.city].exists()) | (P.amount.size() > 1)
     assert [path.name for path in paths(tree)] == ["amount", "fee", "address.city"]
     assert [path.field.name for path in paths(P.amount.set(P.fee))] == ["amount", "fee"]
+    assert [path.field.name for path in paths(P.amount.set(P.version - P.fee))] == ["amount", "version", "fee"]
     assert [path.name for path in paths(P.amount.add(5))] == ["amount"]
 
 
@@ -430,6 +436,11 @@ def test_paths_are_all_places_named_once_in_order():
         (P.tags.prepend("x"), False),
         (P.tags.append_or_create("x"), False),
         (P.tags.extend(["x"]), False),
+        (P.amount.set(P.fee + 1), False),
+        (P.amount.set(5 - P.fee), False),
+        (P.tags.set(P.tags.concat(["x"])), False),
+        (P.amount.add(1, strict=True), False),
+        (P.amount.add(1, start=5), False),
         (P.tags.extend_or_create(["x"]), False),
         (P.lines[0].remove(), False),  # a second time it takes the next element
         (P.lines[9].set("x"), False),  # beyond the end it appends, each time

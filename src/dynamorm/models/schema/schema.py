@@ -147,7 +147,7 @@ class SplitValue:
 class AppendOnly:
     """Field option, of a list: it grows at its end and changes in no other way.
 
-    Updates may ``append`` and ``append_or_create``; `save` of a loaded object sends what the list has gained, and refuses
+    Updates may ``append``, ``extend`` and ``append_or_create``; `save` of a loaded object sends what the list has gained, and refuses
     a list that was changed elsewhere; `put`, which replaces, is refused.
 
     Example: ``entries: Attr[list[str]] = attr(AppendOnly(), default_factory=list)``
