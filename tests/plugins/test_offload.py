@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from dynamorm import DB, Attr, Compressed, Encrypted, Model, Presets, Tenant, attr, partition_key, sort_key, version
+from dynamorm import (
+    DB,
+    Attr,
+    Compressed,
+    Encrypted,
+    Model,
+    Presets,
+    TableSettings,
+    Tenant,
+    attr,
+    partition_key,
+    sort_key,
+    version,
+)
 from dynamorm.engine import Engine
 from dynamorm.errors import (
     ConfigError,
@@ -364,6 +377,29 @@ def test_the_stream_cleans_what_was_replaced_or_deleted(db, key, shelf, offload,
     db.delete(Report, key, 1)
     assert cleaning.clean(record(db, key, 1, second, None)) == 1
     assert not shelf.objects
+
+
+def test_records_of_a_stream_of_the_database_are_cleaned(shelf):
+    class Streamed(Model, table="offload-streamed", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
+        id: Attr[str] = partition_key()
+        text: Attr[str | None] = attr(Offloaded("bucket", above=100), default=None)
+
+    offload = Offload(shelf)
+    with DB(Engine()) as db:
+        db.use(offload)
+        db.tables.ensure(Streamed)
+        for number in range(3):
+            db.put(Streamed(id="1", text=LONG * number or None))
+        db.delete(Streamed, "1")
+        assert len(shelf.objects) == 2
+        offload.objects.clock = lambda: time.time() + 90_000
+        cleaning = OffloadCleaner(db, offload, Streamed)
+        assert sum(cleaning.clean(record) for record in db.stream(Streamed, idle_timeout=0)) == 2
+        assert not shelf.objects
+        assert (
+            cleaning._cleaning._tables["offload-streamed"].raw
+            is OffloadCleaner(db, offload, Streamed)._cleaning._tables["offload-streamed"].raw
+        )
 
 
 def test_a_sweep_removes_what_no_item_names(db, key, shelf, offload, cleaning):

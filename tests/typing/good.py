@@ -552,6 +552,9 @@ def offloading(db: DB) -> None:
     db.use(offload)
     cleaner = OffloadCleaner(db, offload, Article)
     assert_type(cleaner.clean({}), int)
+    for record in db.stream(Article):
+        cleaner.clean(record)
+        assert_type(record.images["Keys"], "dict[str, Any]")
     assert_type(cleaner.sweep().removed, int)
 
 

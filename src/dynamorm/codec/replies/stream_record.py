@@ -129,6 +129,15 @@ class StreamRecord(_Unpacked[M]):
         return StoredKey(key_json_of(self._raw["keys"], names), names)
 
     @property
+    def images(self) -> dict[str, dict[str, Any]]:
+        """The key and the images as they are stored, in DynamoDB's form, as far as the record has them: ``Keys``, ``OldImage``, ``NewImage``.
+
+        Example: ``record.images["Keys"] == {"id": {"S": "p1"}}``
+        """
+        names = {"Keys": "keys", "OldImage": "old", "NewImage": "new"}
+        return {name: read_object(self._raw[own]) for name, own in names.items() if own in self._raw}
+
+    @property
     def is_guard(self) -> bool:
         """Whether it is of a guard that the library keeps for a unique attribute, and of no item of the model.
 

@@ -18,6 +18,7 @@ from dynamorm import Attr, Model, attr, partition_key, schema_of, sort_key
 from dynamorm.arguments import type_given
 from dynamorm.errors import ConfigError, ValidationError
 from dynamorm.plugin import framed_key, key_part
+from dynamorm.streams import StreamRecord
 
 from .field import part
 from .option import Offloaded
@@ -35,6 +36,10 @@ Steps = Generator[Callable[[], Any], Any, T]
 """What is done one after the other: each yields a function, and is sent what that gives."""
 
 _TYPES: Final[Mapping[str, Any]] = {"S": Attr[str], "N": Attr[Decimal], "B": Attr[bytes]}
+
+
+_RAW: Final[dict[Any, Any]] = {}
+"""The models by which items are read as they are stored: by table, key and attributes."""
 
 
 class Swept(NamedTuple):
@@ -67,6 +72,8 @@ class _Cleaning:
 
     def clean(self, record: Any) -> Steps[int]:
         """Remove what a record of a stream tells to be named no more."""
+        if isinstance(record, StreamRecord):
+            record = {"dynamodb": record.images, "eventName": record.kind.name}
         images = _images(record)
         table = self._of_record(record)
         key = {name: wire for name, wire in images["Keys"].items() if name in table.key_names}
@@ -164,13 +171,17 @@ class _Table:
         for number, (name, kind) in enumerate(self._types):
             body[f"k{number}"] = (sort_key if number else partition_key)(name=name)
             hints[f"k{number}"] = _TYPES[kind]
-        for number, attribute in enumerate(dict.fromkeys(field.attribute for field in self.fields)):
+        attributes = tuple(dict.fromkeys(field.attribute for field in self.fields))
+        for number, attribute in enumerate(attributes):
             body[f"a{number}"] = attr(name=attribute, default=None)
             hints[f"a{number}"] = Attr[Any]
         body["__annotations__"] = hints
         table = self.stored_name.removeprefix(self._db.config.table_prefix)
-        make: Any = type(Model)
-        self.raw = make("Raw", (Model,), body, table=table)
+        known = (table, self._types, attributes)
+        self.raw = _RAW.get(known)
+        if self.raw is None:  # a class is never let go of
+            make: Any = type(Model)
+            self.raw = _RAW[known] = make("Raw", (Model,), body, table=table)
         self._names = [name for name in hints if name.startswith("a")]
 
     def values(self, key: Mapping[str, Any]) -> list[Any]:
@@ -261,10 +272,10 @@ class OffloadCleaner:
     def __init__(self, db: DB, offload: Offload, /, *models: type[Any]) -> None:
         self._cleaning = _Cleaning(db, offload, models)
 
-    def clean(self, record: Mapping[str, Any], /) -> int:
+    def clean(self, record: Mapping[str, Any] | StreamRecord[Any], /) -> int:
         """Remove the objects that a record of the table's stream tells to be replaced or deleted. Returns how many were.
 
-        The record is one of ``event["Records"]`` of a Lambda function, or of GetRecords; the stream has NEW_AND_OLD_IMAGES. It may be given several times. An
+        The record is one of ``event["Records"]`` of a Lambda function, of GetRecords, or of `DB.stream`; the stream has NEW_AND_OLD_IMAGES. It may be given several times. An
         object that is younger than ``grace`` of the `Offload` is left for `sweep`.
 
         Raises: ValidationError for what is no record of a table of the models; what the client of S3 raises.
@@ -292,7 +303,7 @@ class AsyncOffloadCleaner:
     def __init__(self, db: AsyncDB, offload: Offload, /, *models: type[Any]) -> None:
         self._cleaning = _Cleaning(db, offload, models)
 
-    async def clean(self, record: Mapping[str, Any], /) -> int:
+    async def clean(self, record: Mapping[str, Any] | StreamRecord[Any], /) -> int:
         """See `OffloadCleaner.clean`."""
         return await _awaited(self._cleaning.clean(record))
 
