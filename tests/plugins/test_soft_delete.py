@@ -4,7 +4,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dynamorm import DB, Attr, Model, Unique, attr, gsi, partition_key, sort_key, ttl, version
+from dynamorm import (
+    DB,
+    Attr,
+    Encrypted,
+    Model,
+    TableSettings,
+    Tenant,
+    Unique,
+    attr,
+    composite,
+    gsi,
+    partition_key,
+    sort_key,
+    ttl,
+    version,
+)
 from dynamorm.engine import Engine
 from dynamorm.errors import (
     AlreadyExists,
@@ -18,7 +33,7 @@ from dynamorm.errors import (
     ValidationError,
     VersionConflict,
 )
-from dynamorm.plugins import ChangeTrackingConfig, DeletedAt, SoftDelete, SoftDeleted
+from dynamorm.plugins import Cache, ChangeTrackingConfig, DeletedAt, LocalKeyProvider, SoftDelete, SoftDeleted
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:no cursor_key")]
 
@@ -287,6 +302,100 @@ def test_the_audit_trail_has_deletes_and_restores():
         assert [record.op for record in records] == ["create", "update", "update"]
         assert [bool(change.new) for record in records[1:] for change in record.changes] == [True, False]
         assert db.audit.verify(Filed, "1").ok
+
+
+def test_items_that_are_sealed_are_marked_by_key(tmp_path):
+    class Card(SoftDeleted, Model, table="soft-cards"):
+        id: Attr[str] = partition_key()
+        number: Attr[str | None] = attr(Encrypted("pci"), default=None)
+        version: Attr[int] = version()
+
+    with DB(Engine()) as db:
+        db.set_encryption_provider(LocalKeyProvider(tmp_path / "keys"))
+        db.use(SoftDelete())
+        db.tables.ensure(Card)
+        db.create(Card(id="1", number="4111"))
+        db.delete(Card, "1")
+        assert db.get(Card, "1") is None
+        assert db.with_deleted().get(Card, "1").number == "4111"
+        assert db.restore(Card, "1").number == "4111"
+        db.delete(db.get(Card, "1"))
+        db.delete(Card, "1")
+        db.delete(Card, "2")
+        assert db.with_deleted().get(Card, "1").version == 3
+        db.permanently().delete(Card, "1")
+        assert db.with_deleted().get(Card, "1") is None
+
+
+def test_tenants_are_kept_apart():
+    class Owned(SoftDeleted, Model, table="soft-owned"):
+        tenant: Attr[str] = attr(Tenant())
+        id: Attr[str] = partition_key(composite("tenant", "name"))
+        name: Attr[str]
+        email: Attr[str] = attr(Unique())
+
+    with DB(Engine()) as db:
+        db.enable_multi_tenancy()
+        db.use(SoftDelete())
+        db.tables.ensure(Owned)
+        first, second = db.with_tenant("a"), db.with_tenant("b")
+        owned = first.create(Owned(name="n", email="e"))
+        second.create(Owned(name="n", email="e"))
+        first.delete(owned)
+        assert first.get(Owned, name="n") is None
+        assert second.get(Owned, name="n").deleted_at is None
+        assert second.find_by_unique(Owned, email="e").name == "n"
+        with pytest.raises(ConditionFailed):
+            second.restore(Owned, name="n")
+        assert first.restore(Owned, name="n").tenant == "a"
+        first.permanently().delete(Owned, name="n")
+        assert first.with_deleted().get(Owned, name="n") is None
+        assert second.get(Owned, name="n").name == "n"
+
+
+def test_a_cache_knows_of_deletes_and_restores():
+    class Cached(SoftDeleted, Model, table="soft-cached"):
+        id: Attr[str] = partition_key()
+
+    with DB(Engine()) as db:
+        db.use(Cache(), SoftDelete())
+        db.tables.ensure(Cached)
+        db.create(Cached(id="1"))
+        shown = db.with_deleted()
+        for change, states in (
+            (None, (True, True)),
+            (db.delete, (False, True)),
+            (db.restore, (True, True)),
+            (db.permanently().delete, (False, False)),
+        ):
+            if change is not None:
+                change(Cached, "1")
+            for _ in range(2):
+                assert (db.get(Cached, "1") is not None, shown.get(Cached, "1") is not None) == states
+
+
+def test_a_stream_of_the_database_shows_the_mark_as_a_change_to_nothing():
+    class Streamed(SoftDeleted, Model, table="soft-streamed", settings=TableSettings(stream="NEW_AND_OLD_IMAGES")):
+        id: Attr[str] = partition_key()
+
+    with DB(Engine()) as db:
+        db.use(SoftDelete())
+        db.tables.ensure(Streamed)
+        db.create(Streamed(id="1"))
+        db.delete(Streamed, "1")
+        db.restore(Streamed, "1")
+        db.delete(Streamed, "1")
+        db.permanently().delete(Streamed, "1")
+        seen = [
+            (record.kind, record.old is not None, record.new is not None)
+            for record in db.stream(Streamed, idle_timeout=0)
+        ]
+        assert seen == [
+            ("insert", False, True),
+            ("modify", True, False),
+            ("modify", False, True),
+            ("modify", True, False),
+        ]
 
 
 def test_lost_replies_are_settled():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.errors import ValidationError
-from dynamorm.ops.writes.write import Write
+from dynamorm.ops.writes.write import NOT_READ, Write
 
 from .check import check_write
 from .delete import delete_write
@@ -41,9 +41,10 @@ def _update(
     condition: Condition | None = None,
     upsert: bool = False,
     allow: Any = (),
+    _stored: bytes | None = NOT_READ,  # no field has such a name
     **parts: Any,
 ) -> Write:
-    return update_write(context, subject, args, parts, condition=condition, upsert=upsert, allow=allow)
+    return update_write(context, subject, args, parts, condition=condition, upsert=upsert, allow=allow, stored=_stored)
 
 
 def _delete(

@@ -392,10 +392,19 @@ class WriteDraft:
                     field="condition",
                 )
             options["condition"] = self.condition
+        if verb == "update" and self.stored is not NOT_READ and self._is_own(args):
+            options["_stored"] = self.stored
         write = self._other(verb, args, options, f"the {verb} in the place of the {self.verb}, by {self._who}")
         if write.kind == "ConditionCheck":  # which no single verb sends
             write.as_transaction()
         return write.also(partial(_is_instead, self.verb))
+
+    def _is_own(self, args: tuple[Any, ...]) -> bool:
+        """Whether arguments of a write begin with the item of this one, as `target` gives it."""
+        subject, key = (*args, None, None)[:2]
+        if self.obj is not None:
+            return subject is self.obj
+        return subject is self.plan.model and isinstance(key, StoredKey) and key.raw == self.key
 
     @property
     def _who(self) -> str:
