@@ -137,6 +137,7 @@ class Marking(WriteRule):
     """Marks what is deleted, and refuses writes of what was."""
 
     verbs: tuple[str, ...] = ("create", "save", "update", "delete", "check")
+    absent_is_deleted: bool = True
 
     def __init__(self, schema: Schema, field: Field) -> None:
         self._name = schema.name

@@ -31,7 +31,7 @@ class WriteRule:
     ``last``: it comes behind the rules of all plugins, so that it sees what they have changed.
     ``in_batches``: a batch keeps the rule, which neither has conditions nor writes anything besides; else a batch of the
     model is refused. ``stamps``: attributes that hold only while others are stored as they are, which `rewritten` makes anew. ``passive``: it only looks on, so that deletes in a batch, those of a delete_all, and PartiQL need not
-    pass by it.
+    pass by it. ``absent_is_deleted``: a delete counts as done where the write that the rule puts in its place finds no item.
     """
 
     stamps: tuple[str, ...] = ()
@@ -41,6 +41,7 @@ class WriteRule:
     last: bool = False
     in_batches: bool = False
     passive: bool = False
+    absent_is_deleted: bool = False
 
     def transform(self, draft: WriteDraft) -> Write | None:
         """Change what is to be written, or refuse it, before the key and the version are settled.

@@ -40,12 +40,14 @@ def delete(
         flow = performed_while_unchanged(context, subject, build, perform)
     else:
         flow = perform(context, build())
-    replaced = plan.transforms["delete"] and condition is None and not must_exist
-    return _or_absent(flow) if replaced else flow
+    rules = plan.transforms["delete"]
+    if rules and condition is None and not must_exist and any(rule.absent_is_deleted for rule in rules):
+        return _or_absent(flow)
+    return flow
 
 
 def _or_absent(flow: Flow[Any]) -> Flow[Any]:
-    """What a rule may have put in the place of a delete: as with that, an item that is not there counts as deleted."""
+    """What a rule has put in the place of a delete: as with that, an item that is not there counts as deleted."""
     try:
         return (yield from flow)
     except MissingItem as error:

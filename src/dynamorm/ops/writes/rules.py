@@ -70,7 +70,7 @@ def check_rules(rules: Iterable[Any]) -> None:
                 f"the verbs of {name} are a tuple of {', '.join(VERBS)}, not {rule.verbs!r}: an upsert and an increment are"
                 " updates"
             )
-        for flag in ("needs_stored", "last", "in_batches", "passive"):
+        for flag in ("needs_stored", "last", "in_batches", "passive", "absent_is_deleted"):
             if getattr(rule, flag).__class__ is not bool:
                 raise ConfigError(f"{flag} of {name} is True or False, not {given(getattr(rule, flag))}")
         looks_at: Any = rule.looks_at
