@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import (
     batcher_faults,
+    calls,
     child,
     cores,
     faults,
@@ -28,6 +29,7 @@ from benchmarks import (
     sample,
     stacks,
     targets,
+    upgrades,
     worker,
 )
 from benchmarks import profile as profiling
@@ -35,6 +37,7 @@ from benchmarks.libraries import BY_NAME, ENTRIES, NEWER, PLUGGED
 from benchmarks.libraries.base import Unsupported
 from benchmarks.work import ALL, SCAN
 from benchmarks.work import BY_NAME as WORKS
+from dynamorm import DB, Presets
 from dynamorm.errors import ConfigError
 from dynamorm.testing import FaultServer, answers
 
@@ -606,3 +609,16 @@ def test_a_client_shares_the_servers_core_where_they_take_turns_only():
             for one in (client, server):
                 one.communicate(b"\n", timeout=10)
     assert os.sched_getaffinity(0) == every
+
+
+def test_items_of_three_versions_cost_their_functions_and_nothing_else_of_python():
+    """The bound of `benchmarks.upgrades` is one of time; this one is of calls, which are the same on every machine."""
+    found = upgrades.measure(upgrades.Payment, 2000, 1)
+    assert found.keys() == {"newest", "three versions", "without versions"}
+    (page,) = upgrades.pages(upgrades.Payment, (3, 1, 2), 1000)
+    db = DB(Presets.local_development(endpoint="http://127.0.0.1:9"))
+    db._io = upgrades.Paged([page])
+    read = db.model(upgrades.Payment).allow_scan().all
+    assert len(read()) == 1000
+    of_functions = 333 * 2 + 333
+    assert of_functions <= calls.count(read)["python"] < of_functions + 300

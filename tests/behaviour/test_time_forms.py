@@ -117,7 +117,7 @@ def test_what_other_programs_stored_is_addressed_as_it_is(db, key):
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
-    "attribute", [{"seconds": {"N": "x"}}, {"seconds": {"S": "2024"}}, {"iso": {"S": "2024-05-06"}}, {"local": {"S": "31.02.2024 00:00:00 +0000"}}]
+    "attribute", [{"seconds": {"N": "99999999999999999"}}, {"seconds": {"S": "2024"}}, {"iso": {"S": "2024-05-06"}}, {"local": {"S": "31.02.2024 00:00:00 +0000"}}]
 )  # fmt: skip
 def test_another_form_is_told_by_its_field(db, key, attribute):
     item = {"room": {"S": key}, "at": {"N": "1"}, "version": {"N": "0"}, **attribute}

@@ -128,6 +128,9 @@ def complete(schema: Schema, indexes: dict[str, Index], *, tag: str | None = Non
         taken[index.name] = attribute
     tag = (tag or schema.name) if schema.discriminator is not None else None
     schema = replace(schema, key=key, indexes=indexes, tag=tag)
+    for index in indexes.values():
+        if index.only_if:
+            _check_only_if(schema, index)
     if any(field.also_read for field in schema.fields.values()):
         _check_other_names(schema)
     if composites_of(schema):
@@ -332,8 +335,6 @@ def _index(schema: Schema, index: Index, key: Key | None) -> Index:
     ):
         raise ModelError(f"{schema.name}: projection of {index.name!r} is 'ALL', 'KEYS_ONLY' or a tuple of field names")
     projected = index.projection if isinstance(index.projection, tuple) else ()
-    if index.only_if:
-        _check_only_if(schema, index)
     for name in (*index.fields, *projected):
         if name not in schema.fields:
             hint = did_you_mean(name, schema.fields)
