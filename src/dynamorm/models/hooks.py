@@ -132,13 +132,14 @@ def loaded(schema: Schema) -> Callable[[Any], None]:
 
     def call(obj: Any) -> None:
         for function in functions:
+            failed = ""
             try:
                 function(obj)
             except DynamORMError:
                 raise
-            except Exception as error:
-                raise ValidationError(
-                    f"a {name} was read, and its hook {function.__name__} failed ({type(error).__name__})"
-                ) from error
+            except Exception as error:  # noqa: BLE001 - its text may hold a value, so it is not passed on
+                failed = type(error).__name__
+            if failed:
+                raise ValidationError(f"a {name} was read, and its hook {function.__name__} failed ({failed})")
 
     return call
