@@ -251,7 +251,7 @@ class ComputedText:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
 
     def __call__(self, obj: Any) -> str | None:
         # By name: nothing below the codec may depend on it.

@@ -57,7 +57,7 @@ class Seen:
     __slots__ = ("count", "first", "origin")
 
     def __init__(self, origin: PreparedQuery) -> None:
-        self.origin = origin
+        self.origin: PreparedQuery = origin
         self.first: bytes | None = None
         self.count: int = 0
 
