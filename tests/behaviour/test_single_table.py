@@ -121,6 +121,21 @@ class Mark(Folder):
     at: Attr[datetime]
 
 
+class Header(Folder):
+    pk: Attr[str] = partition_key(composite("ORDERS#{owner}"))
+    sk: Attr[str] = sort_key(composite("ORDER#{number}#HEADER"))
+    owner: Attr[str]
+    number: Attr[int]
+
+
+class Line(Folder):
+    pk: Attr[str] = partition_key(composite("ORDERS#{owner}"))
+    sk: Attr[str] = sort_key(composite("ORDER#{number}#LINE#{line}"))
+    owner: Attr[str]
+    number: Attr[int]
+    line: Attr[int]
+
+
 MODELS = [Folder, Entity, Visit, Setting]
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -327,6 +342,23 @@ def test_collect_reads_the_part_of_a_partition_that_begins_with_parts_of_the_sor
     assert (one[File], [note.text for note in one[Note]]) == ([], ["b"])
     with pytest.raises(ValidationError, match="conditions on the key alone"):
         db.model(Note).where(Note.owner == key, Note.text == "a").collect(File, Note)
+
+
+def test_the_literals_of_one_class_leave_out_no_other(db, wire, key):
+    """Header, lines and notes of an order: each class has literals of its own behind the number."""
+    for number in (5, 55):
+        db.create(Header(owner=key, number=number))
+        db.create(Line(owner=key, number=number, line=1))
+        db.create(Line(owner=key, number=number, line=2))
+    wire.clear()
+    for model in (Header, Line):
+        found = db.model(model).where(model.owner == key, model.number == 5).collect(Header, Line)
+        assert [one.number for one in found[Header]] == [5]
+        assert [(one.number, one.line) for one in found[Line]] == [(5, 1), (5, 2)]
+    assert set(wire.last["ExpressionAttributeValues"].popitem()[1].values()) <= {"ORDER#5#", f"ORDERS#{key}"}
+    found = db.model(Line).where(Line.owner == key, Line.number == 5, Line.line == 2).collect(Header, Line)
+    assert [one.line for one in found[Line]] == [2]
+    assert [one.number for one in db.model(Header).where(Header.owner == key, Header.number == 5)] == [5]
 
 
 def test_collect_hands_out_what_does_not_fit(db, key):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from dynamorm.effects import Flow
 from dynamorm.errors import DynamORMError, ValidationError
 from dynamorm.models.expressions.path import Path
-from dynamorm.models.expressions.tree import Comparison, terms
+from dynamorm.models.expressions.tree import Comparison, Condition, Wire, terms
 from dynamorm.models.schema.schema import SCHEMAS, Index, Key, key_parts, schema_of
 from dynamorm.ops.queries.query import everything, page_reader_of
 from dynamorm.ops.reads import key_conditions
@@ -110,6 +110,21 @@ def _root(model: Any) -> Any:
     return family[-1] if family else model
 
 
+def _of_all_classes(plan: ModelRequests, term: Comparison, given: list[Condition]) -> Comparison:
+    """A condition on a sort key made of parts, without the literals behind the last part given: these are of one class.
+
+    A literal that begins with the separator leaves it, so that no part is taken for the beginning of a longer one.
+    """
+    made = plan.codec.composites[term.path.field.name].made
+    literals = made.literals_behind(
+        len({one.path.field.name for one in given if isinstance(one, Comparison)} & {*made.fields})
+    )
+    if term.op not in {"=", "begins_with"} or not literals or any(one.op != "=" for one in given):
+        return term
+    text = term.operands[0].value["S"].removesuffix(literals) + ("#" if literals.startswith("#") else literals)
+    return Comparison("begins_with", (Wire({"S": text}),), term.path)
+
+
 def _of_family(plan: ModelRequests, request: Request) -> Request:
     """The same part of the partition for all classes of the family: what one of them says of its key holds for the others.
 
@@ -135,7 +150,7 @@ def _of_family(plan: ModelRequests, request: Request) -> Request:
             covered.add(number)
     for term, numbers in rewritten:
         if term.path.field.name in sort and numbers - covered:  # else it only says which class was named
-            key_terms.append(term)
+            key_terms.append(_of_all_classes(plan, term, [given[number] for number in numbers]))
             covered |= numbers
     same = all(
         name in root.fields and root.fields[name].stored == schema.fields[name].stored

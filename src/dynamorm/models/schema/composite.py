@@ -245,6 +245,22 @@ class Composite:
                 break
         return text
 
+    def literals_behind(self, count: int) -> str:
+        """The literals between so many fields and the next one, or the end.
+
+        Example: ``composite("ORDER#{order}#LINE#{line}").literals_behind(1) == "#LINE#"``
+        """
+        text = ""
+        for piece in self.pieces:
+            if not isinstance(piece, str):
+                if not count:
+                    break
+                count -= 1
+                text = ""
+            elif not count:
+                text += piece
+        return text
+
     def is_last(self, position: int) -> bool:
         """Whether nothing follows the field at this position."""
         return not self.shards and self.pieces[-1] is self.slots[position]
