@@ -139,6 +139,20 @@ class TestKeys:
         part = orders.model(Order).where(F.shop == "s1").select("state").first()
         assert part.state is None
 
+    def test_a_query_begins_behind_a_new_object(self, orders, Order):
+        F = fields(Order)
+        for number in (1, 2, 3, 10):
+            orders.create(Order(shop="s1", number=number, state="open"))
+        table = orders.model(Order).where(F.shop == "s1")
+        index = orders.model(Order).index(F.by_state).where(F.shop == "s1", F.state == "open")
+        for query in (table, index):
+            for start in (Order(shop="s1", number=2, state="open"), query.all()[1]):
+                assert [one.number for one in query.start_after(start).all()] == [3, 10]
+        with pytest.raises(ValidationError, match="without a value of open_by"):
+            index.start_after(Order(shop="s1", number=2)).all()
+        with pytest.raises(ValidationError, match="the conditions on"):
+            index.start_after(Order(shop="s1", number=2, state="paid")).all()
+
 
 class TestRefused:
     @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pages lead back as they lead on: whatever the filter, the sizes, the index and the direction, and while items change."""
 
+import uuid
 from itertools import pairwise
 
 import pytest
@@ -38,7 +39,43 @@ class Spread(Model, table="turned-spread"):
     day: Attr[str]
 
 
-MODELS = [Row, Lone, Spread]
+class Told(Model, table="turned-misfits"):
+    part: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    value: Attr[int] = attr(default=0)
+
+
+class Untold(Model, table="turned-misfits"):
+    part: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    value: Attr[str] = attr(default="no number")
+
+
+class Large(Model, table="turned-large"):
+    part: Attr[str] = partition_key()
+    number: Attr[int] = sort_key()
+    rank: Attr[int]
+    text: Attr[str]
+
+
+class Binary(Model, table="turned-binary"):
+    part: Attr[bytes] = partition_key()
+    mark: Attr[bytes] = sort_key()
+    group: Attr[bytes] = attr(default=b"\xff")
+    by_group = gsi("by-group", partition="group", sort="mark")
+
+
+class Composed(Model, table="turned-composed"):
+    pk: Attr[str] = partition_key(composite("shop"))
+    sk: Attr[str] = sort_key(composite("{number:03d}"))
+    shop: Attr[str]
+    number: Attr[int]
+    state: Attr[str | None] = attr(default="open")
+    shop_state: Attr[str | None] = attr(composite("shop", "state"), init=False)
+    by_state = gsi("by-state", partition="shop_state", sort="number")
+
+
+MODELS = [Row, Lone, Spread, Told, Large, Binary, Composed]
 COUNT = 40
 
 
@@ -222,6 +259,56 @@ def test_where_there_is_no_way_back(db, rows):
         _ = plain.cursor(plain.page().cursor).page().previous
 
 
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fits=st.lists(st.booleans(), min_size=1, max_size=9), on=st.integers(1, 4), back=st.integers(1, 4))
+def test_each_misfit_is_on_one_page_of_the_way_on_and_on_one_of_the_way_back(db, made, fits, on, back):
+    part = uuid.uuid4().hex
+    puts = [(Told if fit else Untold)(part=part, number=number) for number, fit in enumerate(fits)]
+    assert db.batch_write(puts=puts).failed == []
+    query = db.model(Told).where(Told.part == part).on_misfit("collect")
+    found, misfits, cursor, pages = [], [], None, []
+    while True:
+        page = query.limit(on).cursor(cursor).page()
+        pages.append(page)
+        found += numbers(page)
+        misfits += [misfit.key[1] for misfit in page.misfits]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert (found, misfits) == places(fits)
+    found, misfits = numbers(page), [misfit.key[1] for misfit in page.misfits]
+    while page.previous is not None:
+        page = query.limit(back).cursor(page.previous).page()
+        found[:0] = numbers(page)
+        misfits[:0] = [misfit.key[1] for misfit in page.misfits]
+    assert (found, misfits) == places(fits)
+
+
+def places(fits):
+    return [at for at, fit in enumerate(fits) if fit], [at for at, fit in enumerate(fits) if not fit]
+
+
+@pytest.mark.parametrize("last", [0, 1, 12, 24])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_without_a_size_previous_is_none_on_the_first_page_and_nowhere_else(db, key, filtered, last):
+    """Each answer holds ten of these items; only those from ``last`` on match."""
+    for number in range(25):
+        db.put(Large(part=key, number=number, rank=number, text="x" * 100_000))
+    query = db.model(Large).where(Large.part == key)
+    query = query.filter(Large.rank >= last) if filtered else query.where(Large.number >= last)
+    page = query.page()
+    while page.cursor is not None:
+        page = query.cursor(page.cursor).page()
+    found = numbers(page)
+    assert (page.previous is None) == (not found or found[0] == last)
+    while page.previous is not None:
+        page = query.cursor(page.previous).page()
+        found[:0] = numbers(page)
+        assert (page.previous is None) == (found[0] == last)
+        assert len(page)
+    assert found == list(range(last, 25))
+
+
 # ------------------------------------------------------------------------------------------------------- a known start
 
 
@@ -247,6 +334,29 @@ def test_a_query_on_an_index_begins_behind_an_object(db, rows):
         assert keys(query.start_after(found[2]).all()) == keys(found[3:]), name
     fresh = Row(part="many", number=10**6, group="red", rank=2)  # it was never stored
     assert {row.rank for row in db.model(Row).where(Row.group == "red").start_after(fresh)} == {3, 4}
+
+
+def test_a_query_begins_behind_a_new_object_with_binary_keys(db, made):
+    marks = [bytes([number, 255 - number]) for number in range(6)]
+    part = uuid.uuid4().bytes
+    for mark in marks:
+        db.put(Binary(part=part, mark=mark, group=part))
+    for query in (db.model(Binary).where(Binary.part == part), db.model(Binary).where(Binary.group == part)):
+        for start in (Binary(part=part, mark=marks[2], group=part), query.all()[2]):
+            assert [row.mark for row in query.start_after(start).all()] == marks[3:]
+    assert [row.mark for row in db.model(Binary).where(Binary.part == part).start_after(part, marks[2])] == marks[3:]
+
+
+def test_a_query_begins_behind_a_new_object_with_composite_keys(db, key):
+    for number in (1, 2, 3, 10):
+        db.put(Composed(shop=key, number=number))
+    table = db.model(Composed).where(Composed.shop == key)
+    index = db.model(Composed).where(Composed.shop == key, Composed.state == "open")
+    for query in (table, index.index("by-state")):
+        for start in (Composed(shop=key, number=2), query.all()[1]):
+            assert numbers(query.start_after(start).all()) == [3, 10]
+    with pytest.raises(ValidationError, match="without a value of shop_state"):
+        index.index("by-state").start_after(Composed(shop=key, number=2, state=None)).all()
 
 
 def test_a_scan_and_a_segment_begin_behind_a_known_item(db, rows):
@@ -277,8 +387,9 @@ def test_one_segment_of_a_scan(db, rows):
             if cursor is None:
                 break
     assert sorted(paged) == sorted(keys(db.model(Row).allow_scan()))
+    largest = max(range(3), key=lambda number: scans[number].count())  # where a partition lies depends on its hash
     with pytest.raises(TamperedCursor):
-        scans[1].limit(4).cursor(scans[0].limit(1).page().cursor).page()
+        scans[largest - 1].limit(4).cursor(scans[largest].limit(1).page().cursor).page()
 
 
 @pytest.mark.parametrize("name", ["table", "global index", "filtered", "filtered index", "all filtered out"])

@@ -2,7 +2,8 @@
 
 A page is between two positions: right before its first item, and right after its last one. The cursor of the way on names
 the last item, that of the way back the first one. A page that leads back is read against the order of its query, from that
-item on, and turned round. One item more than asked for is read there, so that it is known whether there is anything before.
+item on, and turned round. One item more than it holds is read there, so that it is known whether there is anything before.
+What does not fit the model lies on the page that goes on from there, so the first page has what lies before all items.
 
 It must not know how a cursor is sealed.
 """
@@ -16,7 +17,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from dynamorm.codec.library_attributes import is_key
+from dynamorm.codec.library_attributes import is_key, text_wire
 from dynamorm.codec.state import SLOTS
 from dynamorm.codec.strict import decoded, dumps, parts_of, read_object
 from dynamorm.effects import Flow
@@ -33,7 +34,7 @@ from .prepared_query import PreparedQuery, whole
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dynamorm.codec.codec import Page
+    from dynamorm.codec.codec import ModelCodec, Page
     from dynamorm.ops.context import Context
     from dynamorm.ops.requests import ModelRequests
 
@@ -129,9 +130,12 @@ def page(reader: PageReader, context: Context) -> Flow[pages.Page[Any]]:
         return pages.Page(items, reader.cursor(context), misfits, back, capped=capped)
     assert seen is not None  # of what leads back it is known
     start = reader.start
-    if size is not None and len(items) >= size and not _is_sure(reader, prepared, want):
+    if start is not None and (size is None or len(items) >= size) and not _is_sure(reader, prepared, want):
         is_more = yield from _has_more(reader, context, prepared, end)
-        start = start if is_more else None
+        if not is_more:
+            start = None
+            misfits += reader.misfits  # there is no page before, which would have them
+        reader.misfits = []
     items.reverse()
     misfits.reverse()
     on = start if seen.first is None else seen.origin.key_of(seen.first)
@@ -150,7 +154,6 @@ def _has_more(reader: PageReader, context: Context, prepared: PreparedQuery, end
         if _spent(reader) or context.channel.clock.monotonic() >= end:
             return True
         items = yield from _step(reader, context, prepared, 1)
-        reader.misfits = []  # they are of the page before
         if items:
             return True
     return False
@@ -297,15 +300,9 @@ def _key_of(prepared: PreparedQuery, obj: Any) -> dict[str, Any]:
     parts: dict[str, Any] = {} if raw is None else parts_of(raw)
     key: dict[str, Any] = {}
     for stored, name in prepared.key_fields():
-        if stored in parts:
-            key[stored] = decoded(parts[stored])
-            continue
-        wire = None
-        if raw is None and name in codec.composites:
-            wire = codec.encode_whole(obj).get(stored)
-        elif raw is None:
-            value = getattr(obj, name, None)
-            wire = None if value is None else codec.encode_field(name, value)
+        wire = decoded(parts[stored]) if stored in parts else None
+        if raw is None:
+            wire = _key_field(codec, obj, name)
         if not is_key({stored: wire}, {stored: prepared.plan.key_type(name)}):
             raise ValidationError(
                 f"start_after() was given a {codec.schema.name} without a value of {name}, by which the items are found:"
@@ -314,6 +311,19 @@ def _key_of(prepared: PreparedQuery, obj: Any) -> dict[str, Any]:
             )
         key[stored] = wire
     return key
+
+
+def _key_field(codec: ModelCodec, obj: Any, name: str) -> dict[str, Any] | None:
+    """What would be stored of a key field of a new object, as it stands in JSON; None without a value. Raises: ValidationError."""
+    computed = codec.composites.get(name)
+    if computed is None:
+        value = getattr(obj, name, None)
+        wire = None if value is None else codec.encode_field(name, value)
+    else:
+        parts = {stored: codec.encode_field(part, getattr(obj, part, None)) for part, stored in computed.sources}
+        text = computed.text(parts)
+        wire = None if text is None else text_wire(text)
+    return None if wire is None else read_object(dumps(wire))
 
 
 # --------------------------------------------------------------------------------- items whose time to live is over
