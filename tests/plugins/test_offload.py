@@ -11,6 +11,7 @@ from dynamorm import (
     DB,
     Attr,
     Compressed,
+    Config,
     Encrypted,
     Model,
     Presets,
@@ -510,6 +511,27 @@ def test_a_write_whose_outcome_is_unknown_keeps_its_object():
         with engine.faults.lose_reply(times=50), pytest.raises(OutcomeUnknown):
             db.create(Report(id="1", number=1, text=LONG))
         assert db.get(Report, "1", 1).text == LONG
+
+
+def test_databases_with_other_prefixes_have_objects_of_their_own(shelf):
+    engine, bodies = Engine(), {"stage-": LONG, "live-": LONG * 2}
+    for prefix, text in bodies.items():
+        offload = Offload(shelf)
+        with DB(Config(engine=engine, table_prefix=prefix)) as db:
+            db.use(offload)
+            db.tables.ensure(Report)
+            db.create(Report(id="1", number=1, text=text))
+            db.create(Report(id="2", number=1, text=text))
+    assert {key.split("/")[2] for _, key in shelf.objects} == {"stage-offload-reports", "live-offload-reports"}
+    for prefix, text in bodies.items():
+        offload = Offload(shelf, clock=lambda: time.time() + 90_000)
+        with DB(Config(engine=engine, table_prefix=prefix)) as db:
+            db.use(offload)
+            db.delete(Report, "2", 1)
+            assert OffloadCleaner(db, offload, Report).sweep().removed == 1
+            assert db.get(Report, "1", 1).text == text
+        with DB(Config(engine=engine)) as other, pytest.raises(ConfigError, match="make another one for this database"):
+            other.use(offload)
 
 
 def test_mark_is_found_in_json():

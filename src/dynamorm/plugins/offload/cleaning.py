@@ -152,13 +152,13 @@ class _Table:
         if offloaded:
             db.model(model).where(offloaded[0], "EXISTS")  # the plugins look at the model
         self._db = db
-        self.name: str = schema.crypto_name or schema.table or ""
         self.stored_name: str = f"{db.config.table_prefix}{schema.table}"
         self.fields: tuple[OffloadedField, ...] = offload.fields.get(model, ())
         if not self.fields:
             raise ConfigError(
                 f"{schema.name} has no field that is Offloaded, or its database does not use this Offload: db.use(offload) comes first"
             )
+        self.name: str = self.fields[0].table
         self._types = self.fields[0].key_types
         self.key_names: tuple[str, ...] = tuple(name for name, _ in self._types)
         self.raw: Any = None

@@ -195,14 +195,14 @@ class OffloadedField(PlacedField):
 
     reason = "stored in S3 where it is large"
 
-    def __init__(self, schema: Any, field: Any, option: Offloaded, objects: Objects) -> None:
+    def __init__(self, schema: Any, field: Any, option: Offloaded, objects: Objects, table: str) -> None:
         self.attribute: str = field.stored
         self.option: Offloaded = option
         self.marks: bool = option.marks
         self._name: str = field.name
         self._where = f"{schema.name}.{field.name}"
         self._objects = objects
-        self._table: str = schema.crypto_name or schema.table
+        self.table: str = table
         tenants = (
             other.stored
             for other in schema.fields.values()
@@ -267,7 +267,7 @@ class OffloadedField(PlacedField):
     def _start(self, place: Any) -> str:
         """What the keys of the objects of this field of an item begin with. Raises: TenantRequired."""
         item = sha256(place.framed).hexdigest()[:32]
-        return f"{self.option.prefix}{self._tenant(place)}/{part(self._table)}/{part(self.attribute)}/{item}/"
+        return f"{self.option.prefix}{self._tenant(place)}/{part(self.table)}/{part(self.attribute)}/{item}/"
 
     def _tenant(self, place: Any) -> str:
         if self._tenant_attribute is None:

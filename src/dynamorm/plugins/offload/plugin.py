@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.arguments import check_count, check_seconds
 from dynamorm.effects import Flow
-from dynamorm.errors import ModelError, OffloadError, TenantRequired
+from dynamorm.errors import ConfigError, ModelError, OffloadError, TenantRequired
 from dynamorm.plugin import OfOneProcess, ReadRule, framed_key, key_part
 
 from .field import STALE, Objects, OffloadedField
@@ -57,6 +57,17 @@ class Offload(OfOneProcess):
             store_of(client), clock, check_seconds("timeout", timeout, 0.001, 86_400.0), check_count("cache", cache, 0)
         )
         self.fields: dict[type[Any], tuple[OffloadedField, ...]] = {}
+        self._table_prefix: str | None = None
+
+    def joined(self, db: Any) -> None:
+        """See `dynamorm.plugin`. Raises: ConfigError."""
+        prefix: str = db.config.table_prefix
+        if self._table_prefix not in {None, prefix}:
+            raise ConfigError(
+                f"this Offload is of a database whose tables begin with {self._table_prefix!r}, which the keys of its objects say: make another one"
+                " for this database"
+            )
+        self._table_prefix = prefix
 
     def model(self, schema: Any) -> Any:
         """See `dynamorm.plugin`. Raises: ModelError."""
@@ -78,7 +89,8 @@ class Offload(OfOneProcess):
             return None
         if schema.key is None or schema.table is None:
             raise ModelError(f"{schema.name}.{field.name} is Offloaded: only attributes of items of a table can be")
-        made = OffloadedField(schema, field, option, self.objects)
+        table = f"{self._table_prefix or ''}{schema.crypto_name or schema.table}"
+        made = OffloadedField(schema, field, option, self.objects, table)
         others = tuple(other for other in self.fields.get(schema.model, ()) if other.attribute != made.attribute)
         self.fields[schema.model] = (*others, made)
         return made
