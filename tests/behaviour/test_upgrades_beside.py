@@ -11,6 +11,7 @@ from dynamorm import (
     Config,
     Encrypted,
     LocalKeyProvider,
+    Mixin,
     Model,
     Tenant,
     Unique,
@@ -183,3 +184,26 @@ def test_a_family_is_upgraded_class_by_class():
         db.create(Cat(id="new"))
         db.update(Cat, "new", Cat.lives.set(1))
         assert db.get(Cat, "new").lives == 1
+
+
+class Numbered(Mixin):
+    @staticmethod
+    @upgrade(1, attributes=("num", "n"))
+    def to_n(item):
+        item["n"] = item.pop("num")
+
+
+class Counted(Model, Numbered, table="tab4", schema_version=2):
+    id: Attr[str] = partition_key()
+    n: Attr[int]
+    version: Attr[int] = version()
+
+
+def test_a_mixin_brings_its_upgrades():
+    with Engine() as engine, DB(Config(engine=engine)) as db:
+        db.tables.ensure(Counted)
+        ask(db, "PutItem", {"TableName": "tab4", "Item": {"id": {"S": "a"}, "num": {"N": "4"}}})
+        found = db.require(Counted, "a")
+        assert found.n == 4
+        db.save(found)
+        assert db.require(Counted, "a").version == 1

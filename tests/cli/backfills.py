@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from dynamorm import Attr, Model, attr, partition_key, upgrade, upgraded_item, version
+
 
 def doubled(item):
     if "double" in item or item["number"] % 2:
@@ -51,3 +53,25 @@ def nothing(item):
 
 
 number = 5
+
+
+class FormerPerson(Model, table="people"):
+    id: Attr[str] = partition_key()
+    name: Attr[str]
+    version: Attr[int] = version()
+
+
+class Person(Model, table="people", schema_version=2):
+    id: Attr[str] = partition_key()
+    first: Attr[str]
+    last: Attr[str] = attr(default="")
+    version: Attr[int] = version()
+
+    @staticmethod
+    @upgrade(1, attributes=("name", "first", "last"))
+    def split_name(item):
+        item["first"], _, item["last"] = item.pop("name").partition(" ")
+
+
+def newest(item):
+    return upgraded_item(Person, item)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynamorm import DB, Presets
+from dynamorm import DB, Presets, VersionConflict
 from dynamorm.adapters.cli import app
 from dynamorm.features.raw import RawTable
 
@@ -213,3 +213,25 @@ def test_commands_of_their_own_are_listed_and_reached(run, monkeypatch):
         assert f"\n  {name} " in listed
     assert app.main(["license"]) == 1, "as it is reached behind the options of the application"
     assert run("license").code == 1
+
+
+def test_a_backfill_stores_the_newest_schema_version_of_every_item(run, db, stored):
+    db.tables.ensure(backfills.FormerPerson)
+    try:
+        for number in range(20):
+            db.create(backfills.FormerPerson(id=f"p{number}", name=f"Ann Lee{number}"))
+        held = db.require(backfills.Person, "p3")
+        db.create(backfills.Person(id="new", first="Bob"))
+        told = json.loads(run("backfill", "people", f"{HERE}:newest", "--json").out)
+        assert (told["changed"], told["unchanged"]) == (20, 1)
+        assert all(json.loads(item)["_sv"] == {"N": "2"} for item in stored("people"))
+        db.update(backfills.Person, "p3", backfills.Person.first.set("Cy"))
+        found = db.require(backfills.Person, "p3")
+        assert (found.first, found.last, found.version) == ("Cy", "Lee3", 2)
+        held.first = "late"
+        with pytest.raises(VersionConflict):
+            db.save(held)
+        again = json.loads(run("backfill", "people", f"{HERE}:newest", "--json").out)
+        assert (again["changed"], again["unchanged"]) == (0, 21)
+    finally:
+        db.tables.delete(backfills.Person)
