@@ -207,3 +207,26 @@ def test_a_mixin_brings_its_upgrades():
         assert found.n == 4
         db.save(found)
         assert db.require(Counted, "a").version == 1
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_save_of_an_older_item_whose_reply_is_lost_is_settled(applied):
+    with Engine() as engine, DB(Config(engine=engine)) as db:
+        db.tables.ensure(Counted)
+        ask(db, "PutItem", {"TableName": "tab4", "Item": {"id": {"S": "a"}, "num": {"N": "4"}, "kept": {"S": "x"}}})
+        found = db.require(Counted, "a")
+        found.n = 5
+        lose = engine.faults.lose_reply if applied else engine.faults.lose_request
+        with lose(op="UpdateItem", times=1):
+            db.save(found)
+        item = ask(db, "GetItem", {"TableName": "tab4", "Key": {"id": {"S": "a"}}})["Item"]
+        assert (item["n"], item["version"], item["_sv"], item["kept"]) == (
+            {"N": "5"},
+            {"N": "1"},
+            {"N": "2"},
+            {"S": "x"},
+        )
+        assert "num" not in item
+        found.n = 6
+        db.save(found)
+        assert db.require(Counted, "a").n == 6
