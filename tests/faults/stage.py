@@ -62,7 +62,7 @@ class Run(NamedTuple):
         assert amount(self.store) == self.verb.after
         if requests is not None:
             # A transaction whose result is wanted reads it back.
-            assert len(self.requests) == requests + (self.verb.name == "update_key")
+            assert len(self.requests) == requests + (self.verb.name in {"update_key", "compute_key"})
         return self
 
     def failed(

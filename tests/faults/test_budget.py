@@ -25,7 +25,7 @@ from tests.faults.verbs import CLASS_C, CLASS_I, CLASS_N, READS, Verb
 
 CREATE, SAVE, UPDATE, DELETE = CLASS_C
 PUT, DELETE_KEY = CLASS_I
-PUT_IF, UPDATE_KEY, DELETE_STRICT = CLASS_N
+PUT_IF, UPDATE_KEY, DELETE_STRICT, *_ = CLASS_N
 GET = READS[0]
 AGAIN = (*CLASS_C, *CLASS_I, *CLASS_N)
 again = pytest.mark.parametrize("verb", AGAIN, ids=lambda verb: verb.name)

@@ -14,7 +14,7 @@ from tests.faults.desk import Desk, Make, applied, five, lost, throttled, unreac
 from tests.faults.stage import Stage
 from tests.faults.verbs import CLASS_N, Counter, Payment, Verb
 
-PUT_IF, UPDATE_KEY, DELETE_STRICT = CLASS_N
+PUT_IF, UPDATE_KEY, DELETE_STRICT, *_ = CLASS_N
 REFUSED = Verb(
     "update_if",
     "TransactWriteItems",

@@ -86,6 +86,7 @@ CLASS_N = (
     Verb("put_if", "TransactWriteItems", "N", lambda db, new: db.put(new, condition=Payment.amount == BEFORE), AFTER, _new),
     Verb("update_key", "TransactWriteItems", "N", lambda db, _: db.update(Payment, "p1", Payment.amount.add(5)), AFTER, mutates=False),
     Verb("delete_strict", "TransactWriteItems", "N", lambda db, _: db.delete(Payment, "p1", must_exist=True), None, mutates=False),
+    Verb("compute_key", "TransactWriteItems", "N", lambda db, _: db.update(Payment, "p1", Payment.amount.set(Payment.amount + 5)), AFTER, mutates=False),
 )  # fmt: skip
 CLASS_I = (
     Verb("put", "PutItem", "I", lambda db, new: db.put(new), AFTER, _new),

@@ -48,9 +48,11 @@ def computed_from(
         # What lies inside another attribute may be missing with it, which then counts as its own default.
         wire = start_at(plan, operand.parts, holds) if len(operand.parts) == 1 else None
         starts.append(None if wire is None else Wire(wire))
+        may_be_null = null_at(plan.codec, operand.parts) is not U
         if wire is None:
-            demanded["computed of", operand.parts] = Comparison("not null", (), operand)
-        elif null_at(plan.codec, operand.parts) is not U:
+            op = "not null" if may_be_null else "attribute_exists"
+            demanded["computed of", operand.parts] = Comparison(op, (), operand)
+        elif may_be_null:
             demanded["computed of", operand.parts] = ~Comparison("attribute_type", (_NULL,), operand)
     return Update(update.kind, update.path, Computed(value.op, value.operands, tuple(starts)))
 
