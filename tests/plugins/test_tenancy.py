@@ -481,7 +481,12 @@ def test_a_cursor_is_good_for_its_tenant_alone(pair, key):
         a.create(Order(number=f"{key}{number}"))
     page = a.model(Order).page_size(2).page()
     assert outcome(lambda: b.model(Order).page_size(2).cursor(page.cursor).page()) is TamperedCursor
-    assert len(a.model(Order).page_size(2).cursor(page.cursor).page().items) == 2
+    behind = a.model(Order).page_size(2).cursor(page.cursor).page()
+    assert len(behind.items) == 2
+    assert outcome(lambda: b.model(Order).page_size(2).cursor(behind.previous).page()) is TamperedCursor
+    back = a.model(Order).page_size(2).cursor(behind.previous).page()
+    assert [one.number for one in back] == [one.number for one in page]
+    assert outcome(lambda: b.model(Order).start_after(behind[0]).all()) is ValidationError  # it is of another tenant
 
 
 # ------------------------------------------------------------------------------------------------------------- unique

@@ -91,16 +91,7 @@ class ModelRequests:
         self._operand = codec.normal_operand if codec.changing else codec.encode_operand
         self.known_sets: dict[tuple[Field, ...], bytes] = {}  # kept and filled by `dynamorm.ops.updates.known_sets`
         self.begins: dict[tuple[str, tuple[Any, ...]], Any] = {}  # kept and filled by `dynamorm.ops.updates.begin`
-        self.create_tail: bytes = (
-            b","
-            + encode(
-                {
-                    "ConditionExpression": "attribute_not_exists(#k)",
-                    "ExpressionAttributeNames": {"#k": self.partition.stored},
-                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                }
-            )[1:]
-        )
+        self.create_tail: bytes = _create_tail(self.partition)
 
     @property
     def history(self) -> ModelCodec:
@@ -119,6 +110,16 @@ class ModelRequests:
     def key_type(self, name: str) -> str:
         """The wire type of a key attribute: S, N or B."""
         return self.codec.key_type(name)
+
+
+def _create_tail(partition: Field) -> bytes:
+    """The end of a create's body: the item must not be there."""
+    said = {
+        "ConditionExpression": "attribute_not_exists(#k)",
+        "ExpressionAttributeNames": {"#k": partition.stored},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return b"," + encode(said)[1:]
 
 
 def _has_guarded_class(schema: Schema) -> bool:
