@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dynamorm.codec.keys import StoredKey
 from dynamorm.codec.library_attributes import item_of, merged
+from dynamorm.codec.placing import refuse_operand
 from dynamorm.codec.state import Held
 from dynamorm.codec.strict import read_object
 from dynamorm.codec.types.scalars import SCALARS
@@ -151,7 +152,10 @@ def increment(
     step = Step(plan, args[-1] if args else None, by, minimum, maximum)
     codec = plan.codec
     check_updates(codec.schema, [step.path.add(step.by)])
-    if codec.plans[step.field.name].shape.tag != "N":
+    field_plan = codec.plans[step.field.name]
+    if field_plan.placed:
+        raise refuse_operand(codec, field_plan, "increment")
+    if field_plan.shape.tag != "N":
         raise ValidationError(f"{step.name} is no number of {codec.schema.name}", field=step.path.name)
     if by_key:
         key = key_from_parts(plan, args[:-1], parts) if parts else args[:-1]

@@ -18,7 +18,7 @@ from dynamorm.codec.types.fields import FieldPlan
 from dynamorm.codec.types.records import SLOTS, Record
 from dynamorm.codec.types.shapes import ANY, Nullable, Shape
 from dynamorm.codec.types.source import Source
-from dynamorm.errors import ValidationError
+from dynamorm.errors import ModelError, ValidationError
 from dynamorm.models.declare import did_you_mean
 from dynamorm.models.expressions.tree import Location, Part, refuse
 from dynamorm.models.schema.overriding import override
@@ -79,7 +79,12 @@ def _want(record: Record, wanted: dict[str, Wanted], parts: tuple[Part, ...], pl
     plan = plan_of(record, parts[0], place)
     node = wanted.setdefault(plan.name, Wanted())
     inner_parts = parts[1:]
-    if not inner_parts or plan.hook is not None:  # what a plugin stores in the field's place has no parts
+    if inner_parts and plan.hook is not None:
+        raise ModelError(
+            f"{record.expected}.{plan.name} is {plan.hook.reason if plan.placed else 'stored in a form of its own'}, so that"
+            f" nothing inside it can be read alone ({place.name}): select it as a whole"
+        )
+    if not inner_parts:
         node.whole = True
     elif _narrows(plan.shape):
         _want(plan.shape, node.fields, inner_parts, place)  # type: ignore[arg-type] # a Record, as was just asked

@@ -19,7 +19,7 @@ from dynamorm.errors import DynamORMError, ModelError, ValidationError
 from dynamorm.models.expressions.tree import Location, Node
 from dynamorm.models.schema.schema import Field
 
-from .updates import addend_shape, refusal, shape_at, takes_none
+from .updates import addend_shape, check_inside, refusal, shape_at, takes_none
 
 
 def encode_operand(
@@ -37,6 +37,9 @@ def encode_operand(
         raise ModelError(f"{codec.schema.name}.{plan.name} is never stored, so that no expression can name it")
     if plan.placed:
         return _of_placed(codec, plan, value, what)
+    if what == "inside":
+        check_inside(codec, parts)
+        return None
     if what in _CHECKED:
         if plan.hook is None:
             _CHECKED[what](codec, parts, value)
@@ -67,9 +70,9 @@ def _of_placed(codec: Any, plan: FieldPlan, value: Any, what: str) -> dict[str, 
 
     Raises: ModelError, and what the plugin raises.
     """
-    if what == "string":  # the name of a type
+    if what == "string" and not plan.shape.null:  # the type of what is None, which is stored as it is
         return to_wire(value)
-    if what == "size" or isinstance(value, Location) or (encode := plan.hook.operand(what)) is None:
+    if isinstance(value, Location) or (encode := plan.hook.operand(what)) is None or what in _OF_STORED:
         raise refuse_operand(codec, plan, what)
     wire = codec.careful.function(f"operand {plan.name}")(lenient(plan.shape, value))
     found: dict[str, Any] = encode(wire[UNPLACED].wire, codec.scope)
@@ -125,6 +128,8 @@ def _check_prefix(codec: Any, parts: tuple[Any, ...], value: Any) -> None:
 
 
 _ORDERED: Final = frozenset({"S", "N", "B"})
+_OF_STORED: Final = frozenset({"size", "string", "type", "inside"})
+"""What is asked of the stored form, which tells nothing of the value."""
 _CHECKED: Final[dict[str, Any]] = {"size": _check_size, "order": _check_order, "prefix": _check_prefix}
 
 
@@ -195,7 +200,11 @@ def sendable(codec: Any, name: str, wire: dict[str, Any] | None) -> dict[str, An
 def _part(shape: Shape, rest: list[Any], value: Any, what: str, *, exact: bool) -> dict[str, Any] | None:
     if what == "number":
         return {"N": number_text(value)}
-    if what in {"string", "prefix"} and isinstance(value, (str, bytes, bytearray)) and not isinstance(value, Enum):
+    if (
+        what in {"string", "prefix", "type"}
+        and isinstance(value, (str, bytes, bytearray))
+        and not isinstance(value, Enum)
+    ):
         return to_wire(value)
     left_out = False
     for part in rest:

@@ -11,7 +11,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from dynamorm.codec.placing import refuse_operand
+from dynamorm.codec.types.fields import FieldPlan
 from dynamorm.codec.types.jsontext import JsonShape
+from dynamorm.codec.types.records import Record
 from dynamorm.codec.types.shapes import ANY, CustomShape, Nullable, Scalar, Shape
 from dynamorm.codec.types.starts import plan_at
 from dynamorm.errors import ModelError, ValidationError
@@ -41,6 +43,9 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
         raise ModelError(f"{codec.schema.name}.{parts[0].name} is never stored, so that no update can change it")
     if codec.placed:
         _check_placed(codec, kind, parts, source)
+    for place in (parts, source):
+        if place is not None and len(place) > 1:
+            check_inside(codec, place)
     if kind == "remove":
         if isinstance(last, Field) and _needed(codec, parts):
             raise refusal(codec, parts, "must be there: an item without it could not be read; give the field a default")
@@ -66,6 +71,28 @@ def check_update(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[An
             )
         if not is_readable_as(shape, other):
             raise refusal(codec, parts, f"cannot take over the value of {_name(source)}, which is of another type")
+
+
+def check_inside(codec: Any, parts: tuple[Any, ...]) -> None:
+    """Refuse a place inside a value that is not stored as its type says: DynamoDB would find nothing there. Raises: ModelError."""
+    first, *rest = parts
+    plan: FieldPlan | None = codec.plans[first.name]
+    shape: Shape | None = None if plan is None else plan.shape
+    for part in rest:
+        name = part.name if isinstance(part, Field) else part
+        shape = shape.inner if isinstance(shape, Nullable) else shape
+        if plan is not None and plan.placed:
+            raise refuse_operand(codec, plan, "inside")
+        if (plan is not None and plan.hook is not None) or isinstance(shape, JsonShape):
+            raise ModelError(
+                f"{codec.schema.name}.{_name(parts)} lies inside a value that is stored in a form of its own, so that no"
+                " expression can name it: compare, set and read the value as a whole"
+            )
+        plan = shape.plan(name) if isinstance(shape, Record) and isinstance(name, str) else None
+        try:
+            shape = None if shape is None else shape.part(name)
+        except ValidationError:  # there is no such place, which is said where a value is encoded
+            return
 
 
 def _check_placed(codec: Any, kind: str, parts: tuple[Any, ...], source: tuple[Any, ...] | None) -> None:

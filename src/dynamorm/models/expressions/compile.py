@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 What: TypeAlias = Literal[
-    "value", "element", "members", "number", "string", "order", "prefix", "size", "other", "equals"
+    "value", "element", "members", "number", "string", "order", "prefix", "size", "other", "equals", "type", "inside"
 ]
 
 
@@ -42,7 +42,8 @@ class Encode(Protocol):
     asked of an attribute that is compared with another too, for whether they can be; a size of None asks for the wire
     value under which the attribute is empty, where that is no value with a size. ``"other"``: the attribute is the other side of a comparison, or taken over; the value
     is the place on this side, and the answer is None. ``"equals"``: what is stored beside the attribute for values that are
-    equal, by its stored name: a list of wire values, one of which it has. None as a result means: such a value is never stored (it is left
+    equal, by its stored name: a list of wire values, one of which it has. ``"type"``: the name of a type that it is stored as.
+    ``"inside"``: a place inside an attribute is named, whatever is asked of it; the answer is None. None as a result means: such a value is never stored (it is left
     out), so setting it removes the attribute, and equal to it is what is missing.
 
     Example: ``encode(Payment.amount, 5, "value") == {"N": "5"}``
@@ -238,6 +239,8 @@ def _operand(path: Location, value: Any, what: What, placeholders: Placeholders,
         return None if wire is None else placeholders.value(wire)
     if isinstance(value, Location):
         encode(value, path, "other")
+        if len(value.parts) > 1:
+            encode(value, None, "inside")
         if what in _OF_TYPES:
             encode(path, value, what)
         return _path(value, placeholders)
@@ -257,6 +260,8 @@ def _needed(path: Location, value: Any, what: What, placeholders: Placeholders, 
 
 def _condition(condition: Condition, placeholders: Placeholders, encode: Encode) -> str:
     if isinstance(condition, Comparison):
+        if len(condition.path.parts) > 1:
+            encode(condition.path, None, "inside")
         return (
             _binary(condition, placeholders, encode)
             if condition.op in _BINARY
@@ -315,8 +320,8 @@ def _function(term: Comparison, placeholders: Placeholders, encode: Encode) -> s
         what = "order"
     elif op == "begins_with":
         what = "prefix"
-    elif isinstance(operands[0], str) and op not in {"BETWEEN", "IN"}:
-        what = "string"
+    elif op == "attribute_type":
+        what = "type"
     right = [_needed(path, one, what, placeholders, encode) for one in operands]
     if left in right:
         raise _itself(path)

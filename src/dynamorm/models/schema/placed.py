@@ -107,7 +107,8 @@ class PlacedField:
 
         ``kind`` is ``"value"`` (``==``, ``!=``, ``in_``), ``"order"``, ``"prefix"``, ``"element"`` or ``"number"``. Of ``"search"``
         (``equals`` in a query) and ``"equals"`` (elsewhere) it gives a list of wire values by the stored name of what is stored
-        beside the field, one of which it has where the value is the same.
+        beside the field, one of which it has where the value is the same. It is asked for ``"type"``, ``"size"``, ``"string"`` and
+        ``"inside"`` (a part of the value) too, which are refused whatever it gives: it may say why.
         """
         del kind
         return None
