@@ -3,11 +3,26 @@
 import asyncio
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
-from dynamorm import AsyncDB, Attr, Audit, AuditableModel, BatchConfig, Model, actor, attr, partition_key, version
+from dynamorm import (
+    AsyncDB,
+    Attr,
+    Audit,
+    AuditableModel,
+    BatchConfig,
+    Compressed,
+    Encrypted,
+    Model,
+    actor,
+    attr,
+    partition_key,
+    version,
+)
 from dynamorm.errors import ActorRequired, ConfigError, InvalidUse, ModelError, ValidationError
+from dynamorm.plugins import EncryptionPlugin, Offload, Offloaded
 from dynamorm.plugins.audit import AuditLog, Change
 
 from .audit_kit import KEY, tracking
@@ -349,3 +364,80 @@ def test_a_key_is_not_pickled(key):
     assert copy.copy(config) is copy.deepcopy(config) is config
     keyless = tracking(["note"], audit_key=None)
     assert pickle.loads(pickle.dumps(keyless)) == keyless
+
+
+class Form(AuditableModel, Model, table="audit-forms-otherwise"):
+    """Of fields that are stored in another form than that of their type."""
+
+    id: Attr[str] = partition_key()
+    packed: Attr[dict[str, Any]] = attr(Compressed(above=20), default_factory=dict)
+    words: Attr[list[str]] = attr(Compressed(above=20), default_factory=list)
+    text: Attr[str | None] = attr(Compressed(above=20), default=None)
+    sealed: Attr[str | None] = attr(Encrypted("ring"), default=None)
+    away: Attr[str | None] = attr(Offloaded("bucket", above=20), default=None)
+    plain: Attr[str] = attr(default="")
+    version: Attr[int] = version()
+
+
+class Shelf:
+    def __init__(self):
+        self.objects = {}
+
+    def put(self, bucket, key, data):
+        self.objects[bucket, key] = data
+
+    def get(self, bucket, key, largest):
+        found = self.objects.get((bucket, key))
+        return None if found is None else found[:largest]
+
+    def delete(self, bucket, key):
+        self.objects.pop((bucket, key), None)
+
+    def list(self, bucket, prefix):
+        return []
+
+
+CHANGES = {
+    "packed": ({"a": "x" * 200}, {"b": "short"}),
+    "words": (["y" * 50] * 9, ["a"]),
+    "text": ("z" * 300, "short"),
+    "sealed": ("s" * 100, "short"),
+    "away": ("w" * 500, "short"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+@pytest.mark.parametrize(
+    "verb", ["update", "of object", "save", "put", "patch", "upsert", "transaction", "save_all", "remove"]
+)
+def test_fields_that_are_stored_in_another_form_are_changed_by_every_verb(plugged, keys, key, name, verb):
+    shelf = Shelf()
+    db = plugged(AuditLog(), EncryptionPlugin(keys), Offload(shelf))
+    db.tables.ensure(Form)
+    long, short = CHANGES[name]
+    path = getattr(Form, name)
+    with ANN:
+        db.create(Form(id=key))
+        for number, value in enumerate((long, short, long, long)):
+            obj = db.require(Form, key)
+            if verb == "update":
+                db.update(Form, key, path.set(value))
+            elif verb == "of object":
+                db.update(obj, path.set(value))
+            elif verb == "patch":
+                db.patch(Form, key, {name: value})
+            elif verb == "upsert":
+                db.upsert(Form, key, path.set(value))
+            elif verb == "transaction":
+                with db.transaction() as tx:
+                    tx.update(Form, key, path.set(value))
+            elif verb == "remove" and number == 1:
+                db.update(Form, key, path.remove())
+                continue
+            else:
+                setattr(obj, name, value)
+                {"save_all": lambda o: db.save_all([o]), "put": db.put}.get(verb, db.save)(obj)
+            assert getattr(db.require(Form, key), name) == value
+    found = db.require(Form, key)
+    assert getattr(found, name) == long
+    assert [(change.field, change.old, change.new) for change in found.change_log] == [(name, None, None)] * 3

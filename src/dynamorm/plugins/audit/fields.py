@@ -154,7 +154,7 @@ class AuditFields(WriteRule):
             for field in self._followed.values():
                 old, left = item.get(field.stored), after[field.stored]
                 if not values.same(field.stored, old, left):
-                    shows = not is_hidden(field) and field.stored not in self._hidden
+                    shows = not is_hidden(field) and field.stored not in self._hidden.union(values.names)
                     new.append(_change(field, old, left, now, who, shows=shows))
         for field in self._fields["changelog"]:
             wire = None if item is None else item.get(field.stored)
