@@ -82,6 +82,9 @@ class Note(Model, table="stored-otherwise"):
     number: Attr[int] = attr(Encrypted("ring"), default=5)
     few: Attr[int] = attr(Compressed(above=0), default=5)
     plain: Attr[str] = attr(default="")
+    other: Attr[str | None] = attr(default=None)
+    texts: Attr[list[str]] = attr(default_factory=list)
+    entries: Attr[dict[str, str]] = attr(default_factory=dict)
     count: Attr[int] = attr(default=0)
     version: Attr[int] = version()
 
@@ -312,6 +315,19 @@ def test_no_update_goes_inside(db, key, recorder, name):
         refused(recorder, lambda n: db.model(Note).where(Note.id == key).sum(*n), names, ModelError, ValidationError)
         refused(recorder, lambda n: db.model(Note).where(Note.id == key).max(*n), names, ModelError, ValidationError)
     assert getattr(db.get(Note, key, select=[name]), name)["paid"] == LONG
+
+
+def test_parts_of_plain_values_are_taken_over(db, key):
+    """None may not stand in the list, which says nothing of who reads a part of it."""
+    db.create(Note(id=key, texts=["a"], entries={"b": "c"}))
+    found = db.update(
+        Note,
+        key,
+        Note.plain.set(Note.texts[0]),
+        Note.other.if_not_exists(Note.entries["b"]),
+        condition=Note.plain < Note.texts[0],
+    )
+    assert (found.plain, found.other) == ("a", "c")
 
 
 @pytest.mark.parametrize("name", ["number", "few"])

@@ -136,6 +136,8 @@ _CHECKED: Final[dict[str, Any]] = {"size": _check_size, "order": _check_order, "
 def encode_addend(codec: Any, parts: tuple[Any, ...], value: Any, what: str) -> dict[str, Any] | None:
     """As `encode_operand`, for a value that an update puts inside an attribute or adds to it."""
     first = parts[0]
+    if what == "inside":
+        return encode_operand(codec, parts, value, what)
     if what == "number":
         shape = addend_shape(codec, parts)
         if shape is None:
