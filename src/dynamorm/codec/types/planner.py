@@ -23,7 +23,7 @@ from . import records
 from .fields import FieldPlan
 from .hints import Context, class_context, field_context, flat_union, origin_of, plain, resolved
 from .records import Record
-from .scalars import EPOCH, INSTANT, SCALARS, enum_shape, literal_shape
+from .scalars import EPOCH, INSTANT, SCALARS, enum_shape, literal_shape, shape_of_times
 from .shapes import ANY, CustomShape, Nullable, Scalar, Shape, TypeShape
 from .times import real
 
@@ -270,13 +270,11 @@ class Planner:
 
 def _in_form(form: TimeForm, field: Field, shape: Shape, where: str) -> Shape:
     """The shape of a datetime whose stored form an option says."""
-    from .time_shapes import shape_of  # only models with such an option
-
     if (shape.inner if isinstance(shape, Nullable) else shape) is not INSTANT:
         raise ModelError(f"{where}: {form!r} is for a datetime: annotate it as Attr[datetime]")
     if field.role == "ttl" and getattr(form, "unit", None) != "seconds":
         raise ModelError(f"{where}: DynamoDB reads a time to live as seconds: leave out {form!r}, or say Epoch()")
-    made = shape_of(form)
+    made = shape_of_times(form)
     return Nullable(made) if isinstance(shape, Nullable) else made
 
 

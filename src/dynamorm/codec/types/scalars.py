@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from datetime import UTC, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from msgspec import UNSET as U
@@ -26,11 +26,15 @@ from .times import (
     epoch_of,
     epoch_text,
     fromisoformat,
+    in_utc,
     instant_of,
     instant_text,
     time_of,
     time_text,
 )
+
+if TYPE_CHECKING:
+    from dynamorm.models.schema.schema import TimeForm
 
 
 def str_text(value: Any) -> str:
@@ -227,3 +231,31 @@ def literal_shape(values: tuple[Any, ...]) -> Scalar | None:
 
 def _value(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
+
+
+def shape_of_times(form: TimeForm) -> Scalar:
+    """The shape of datetimes that an option stores as a number, or as text of a format."""
+
+    def written(value: Any) -> str:
+        if not isinstance(value, datetime):
+            raise Mismatch("datetime", value)
+        utc = in_utc(value)
+        try:
+            return form.written(utc)
+        except (OverflowError, ValueError):
+            raise Mismatch("a datetime between the years 1 and 9999 in its zone", value) from None
+
+    def read(text: str) -> datetime:
+        try:
+            return form.read(text)
+        except (ValueError, OverflowError):
+            raise Mismatch(f"a time as {form!r} writes it", text, "another one") from None
+
+    shape = Scalar(
+        "datetime", form.tag, "{time_text}({v})", "{time_of}({x})", names={"time_text": written, "time_of": read},
+        classes=(Real.datetime,),
+    )  # fmt: skip
+    shape.form = form
+    if form.unsorted:
+        shape.remedy = form.unsorted
+    return shape
