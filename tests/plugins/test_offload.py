@@ -210,6 +210,12 @@ def test_each_write_has_an_object_of_its_own(db, key, shelf):
     assert db.get(Report, key, 1).text == LONG
 
 
+def test_writes_at_once_have_objects_of_their_own(db, key, shelf):
+    db.concurrently(lambda _: db.put(Report(id=key, number=1, text=LONG)), 20)
+    assert len(shelf.objects) == 20
+    assert db.get(Report, key, 1).text == LONG
+
+
 def test_updates_transactions_and_batches(db, key):
     db.create(Report(id=key, number=1))
     assert db.update(Report, key, 1, Report.text.set(LONG), Report.document.set({"a": LONG * 9})).text == LONG
