@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dynamorm.codec.setting import setter_of
 from dynamorm.codec.types.foreign import is_attrs, is_frozen_attrs, names_in, no_default
 from dynamorm.errors import ModelError
 from dynamorm.models.schema.defaults import factory_of
@@ -115,7 +116,7 @@ def _construct_pydantic(cls: Any, values: dict[str, Any]) -> Any:
 def _dataclass(cls: Any, local: dict[str, Any]) -> Foreign:
     if cls.__dataclass_params__.frozen:
         _refuse_frozen(cls, "frozen=True")
-    members, own = [], []
+    members, own, setter = [], [], setter_of(cls)
     for field in dataclasses.fields(cls):
         default = MISSING if field.default is dataclasses.MISSING else field.default
         factory = None if field.default_factory is dataclasses.MISSING else field.default_factory
@@ -127,7 +128,7 @@ def _dataclass(cls: Any, local: dict[str, Any]) -> Foreign:
     def construct(cls: Any, values: dict[str, Any]) -> Any:
         obj = cls(**{name: value for name, value in values.items() if name not in own})
         for name in own:
-            setattr(obj, name, values[name])
+            setter(obj, name, values[name])
         return obj
 
     return Foreign(members, construct)
@@ -139,6 +140,7 @@ def _attrs(cls: Any, local: dict[str, Any]) -> Foreign:
     members: list[Member] = []
     arguments: dict[str, str] = {}  # attrs takes "_note" as "note"
     own: list[str] = []
+    setter = setter_of(cls)
     for field in cls.__attrs_attrs__:
         name = field.name
         factory = getattr(field.default, "factory", None)
@@ -162,7 +164,7 @@ def _attrs(cls: Any, local: dict[str, Any]) -> Foreign:
     def construct(cls: Any, values: dict[str, Any]) -> Any:
         obj = cls(**{argument: values[name] for name, argument in arguments.items()})
         for name in own:
-            setattr(obj, name, values[name])
+            setter(obj, name, values[name])
         return obj
 
     return Foreign(members, construct)

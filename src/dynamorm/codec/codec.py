@@ -26,6 +26,7 @@ from dynamorm.models.schema.schema import LIBRARY_NAMES, Field, Schema
 from .explaining import Explaining
 from .keys import KeyCodec
 from .limits import SURELY_FLAT, check_limits, may_nest
+from .setting import asks_nothing, cached_of, forget, giver_of, may_refuse, setter_of
 from .state import ACCESS, SLOTS, Access
 from .strict import decoded, dumps, parts_of, read_object
 
@@ -371,14 +372,30 @@ class ModelCodec:
         self.access.set_state(target, self.access.get_state(source))
 
     @cached_property
+    def give(self) -> Callable[[Any, Mapping[str, Any]], None]:
+        """Let an object hold values that are stored: all of them or, where its class refuses one, none."""
+        return giver_of(self.model, self.schema.fields)
+
+    @cached_property
+    def takes_all(self) -> bool:
+        """Whether a plain assignment is all that there is to `give`."""
+        cls, names = self.model, self.schema.fields
+        return asks_nothing(cls) and not may_refuse(cls, names, setter_of(cls)) and not cached_of(cls, names)
+
+    @cached_property
     def _copy(self) -> Callable[[Any, Any], None]:
         """Copies every field that is stored: in one function, which takes a third of the time of a loop."""
         source = Source()
         names = [plan.name for plan in self.record.plans if plan.unstored is None]
+        setter, cached = setter_of(self.model), cached_of(self.model, self.schema.fields)
+        if may_refuse(self.model, self.schema.fields, setter):
+            return lambda target, fresh: self.give(target, {name: getattr(fresh, name) for name in names})
         lines = [f"target.{name} = source.{name}" for name in names]
-        if self.schema.validated:  # what is stored is not looked at
-            set_ = source.bind("set", object.__setattr__)
+        if not asks_nothing(self.model):  # what is stored is not looked at
+            set_ = source.bind("set", setter)
             lines = [f"{set_}(target, {name!r}, source.{name})" for name in names]
+        if cached:
+            lines.append(f"{source.bind('forget', forget)}(target, {cached!r})")
         source.define("copy", "target, source", lines or ["pass"])
         source.compile(f"{self.schema.name} copied")
         copy: Callable[[Any, Any], None] = source.names["copy"]

@@ -207,8 +207,7 @@ def _of_object(context: Context, plan: ModelRequests, obj: Any, step: Step, *, u
 def _give(plan: ModelRequests, obj: Any, values: Mapping[str, Any]) -> None:
     """Let the object have these values, which are stored now."""
     codec = plan.codec
-    for name, value in values.items():
-        setattr(obj, name, value)
+    codec.give(obj, values)
     loaded = codec.loaded(obj)
     if loaded is not None:
         wires = {codec.field(name).stored: codec.encode_field(name, value) for name, value in values.items()}

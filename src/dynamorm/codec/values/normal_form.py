@@ -76,6 +76,7 @@ def settle(codec: ModelCodec, obj: Any, item: bytes) -> None:
     """Let an object hold its values as they are stored in ``item``."""
     wire = read_object(item)
     names: list[str] = []
+    values: dict[str, Any] = {}
     for plan in codec.changing:
         stored = plan.stored_in(wire)
         if stored is not U:
@@ -85,7 +86,9 @@ def settle(codec: ModelCodec, obj: Any, item: bytes) -> None:
         else:
             continue
         if value != getattr(obj, plan.name):
-            setattr(obj, plan.name, value)
+            values[plan.name] = value
             names.append(plan.stored)
+    if values:
+        codec.give(obj, values)
     if names and codec.nests:
         codec.inner.gather_again(obj, wire, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dynamorm.codec.keys import StoredKey
-from dynamorm.errors import InvalidUse, ValidationError
+from dynamorm.errors import DynamORMError, InvalidUse, ValidationError
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -25,5 +25,16 @@ def taken_over(context: Context, obj: Any, fresh: Any) -> Any:
         raise ValidationError(
             f"the item of this {type(obj).__name__} is a {type(fresh).__name__} now: read it with db.get"
         )
-    context.plan(type(obj)).codec.assign(obj, fresh)
+    refused = ""
+    try:
+        context.plan(type(obj)).codec.assign(obj, fresh)
+    except DynamORMError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a setter of the object's own class raises
+        refused = type(error).__name__
+    if refused:  # the text of its error may hold values
+        raise ValidationError(
+            f"this {type(obj).__name__} refused what is stored, and is as it was: a setter of its class raised {refused}; let it"
+            " take what is read, or read the item with db.get"
+        )
     return obj

@@ -268,10 +268,11 @@ def alone(context: Context, item: BatchItem, verb: Callable[[Context], Flow[Any]
     item.state = WRITTEN
     if copied is not None:
         try:
-            for name, old in zip(names, before, strict=True):
-                new = getattr(copied, name, None)
-                if new is not old:  # the version, times, and what rules have set
-                    setattr(item.item, name, new)
+            now = {name: getattr(copied, name, None) for name in names}
+            # The version, times, and what rules have set.
+            codec.give(
+                item.item, {name: now[name] for name, old in zip(names, before, strict=True) if now[name] is not old}
+            )
             codec.mark(item.item, codec.loaded(copied))
         except Exception:  # what a setter of the object's own class raises: the item is written all the same
             logger.exception("the item was written, and its %s refused to be brought up to date", codec.schema.name)
@@ -298,7 +299,7 @@ def _go_on(item: BatchItem) -> None:
     item.loaded = codec.loaded(item.item)
     codec.mark(item.copy, item.loaded)
     if version is not None:
-        setattr(item.copy, version.name, getattr(item.item, version.name))
+        codec.give(item.copy, {version.name: getattr(item.item, version.name)})
 
 
 def _doubting(context: Context, item: BatchItem) -> Context:

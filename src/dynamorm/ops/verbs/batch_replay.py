@@ -171,7 +171,7 @@ def _go_on(item: BatchItem, raw: bytes | None) -> None:
     state = codec.loaded(copied)
     codec.mark(copied, Held(raw, state.holders) if isinstance(state, Held) else raw)
     if version is not None:
-        setattr(copied, version.name, codec.reading.version(raw) or 0)
+        codec.give(copied, {version.name: codec.reading.version(raw) or 0})
 
 
 def _write_guarded(

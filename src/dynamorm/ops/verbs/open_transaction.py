@@ -248,13 +248,12 @@ class _Late:
         """The write. Raises: MustRead."""
         obj = self._args[0]
         now = {name: getattr(obj, name) for name in self._values}
+        codec = self.plan.codec
+        codec.give(obj, self._values)
         try:
-            for name, value in self._values.items():
-                setattr(obj, name, value)
             write = self._build(context, *self._args, **self._options)
         finally:
-            for name, value in now.items():
-                setattr(obj, name, value)
+            codec.give(obj, now)
         if write is not None:
             write.verb, write.label = self.verb, self.label
             if write.by_key or write.forms is not None:

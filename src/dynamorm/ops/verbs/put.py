@@ -208,11 +208,15 @@ def refresh(
     if raw is not None:
         codec.assign(obj, codec.decode(raw))
         return obj
-    if plan.version is not None:
-        setattr(obj, plan.version.name, number)
-    if times:
-        for name, value in times.items():
-            setattr(obj, name, value)
+    if not codec.takes_all:
+        version = {} if plan.version is None else {plan.version.name: number}
+        codec.give(obj, version | (times or {}))
+    else:  # without a detour: this is what most classes are
+        if plan.version is not None:
+            setattr(obj, plan.version.name, number)
+        if times:
+            for name, value in times.items():
+                setattr(obj, name, value)
     codec.mark(obj, item)
     if codec.changing:
         codec.as_stored(obj, item)

@@ -61,7 +61,7 @@ def save_write(
         own = made_at(plan, obj)
     if not draft.changes:
         if own is not None:
-            setattr(obj, *own.popitem())
+            codec.give(obj, own)
         codec.as_stored(obj, loaded)
         return None
     _refuse_new_key(plan, draft.changes)

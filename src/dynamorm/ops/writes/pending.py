@@ -55,8 +55,7 @@ class Pending:
                 obj = codec.new(**values)
             else:
                 obj = codec.decode(entry.raw)
-                for name, value in values.items():
-                    setattr(obj, name, value)
+                codec.give(obj, values)
         self._given.append(obj)
         return obj
 
