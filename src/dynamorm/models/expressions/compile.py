@@ -239,7 +239,7 @@ def _operand(path: Location, value: Any, what: What, placeholders: Placeholders,
         return None if wire is None else placeholders.value(wire)
     if isinstance(value, Location):
         encode(value, path, "other")
-        if len(value.parts) > 1:
+        if value.parts[1:]:
             encode(value, None, "inside")
         if what in _OF_TYPES:
             encode(path, value, what)
@@ -260,7 +260,7 @@ def _needed(path: Location, value: Any, what: What, placeholders: Placeholders, 
 
 def _condition(condition: Condition, placeholders: Placeholders, encode: Encode) -> str:
     if isinstance(condition, Comparison):
-        if len(condition.path.parts) > 1:
+        if condition.path.parts[1:]:  # a slice costs less than a call of len
             encode(condition.path, None, "inside")
         return (
             _binary(condition, placeholders, encode)
