@@ -18,6 +18,7 @@ from dynamorm.ops.calls.op import Op
 from dynamorm.ops.requests import ModelRequests
 
 from .items import key_from_parts
+from .selected import selection
 
 if TYPE_CHECKING:
     from dynamorm.codec.partial.reader import PartialReader
@@ -57,8 +58,6 @@ def get(
     said: dict[str, Any] = {"ConsistentRead": True} if consistent or plan.is_consistent else {}
     reader = None
     if select is not None:
-        from .selected import selection  # what is read as a whole does not need it
-
         reader, parameters = selection(plan, select)
         said = {**parameters, **said}
     if on_misfit != "raise":

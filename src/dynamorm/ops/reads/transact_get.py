@@ -74,13 +74,10 @@ def get(context: Context, requests: Iterable[tuple[Any, ...]], select: Any = Non
         for at, lookup in zip(where, asked, strict=True):
             raw = raws[at]
             # Each request has an object of its own: what is done to one must not show in another.
-            reader = lookup.reader
-            if raw is None:
-                objects.append(None)
-            elif reader is None:
-                objects.append(lookup.plan.codec.decode_shown(raw))
+            if raw is None or lookup.reader is None:
+                objects.append(None if raw is None else lookup.plan.codec.decode_shown(raw))
             else:
-                objects.append(reader.read_item(b'{"Item":' + raw + b"}"))
+                objects.append(lookup.reader.read_item(b'{"Item":' + raw + b"}"))
         return objects
 
     op = Op(

@@ -83,8 +83,7 @@ def update_write(
     """The write of `update`.
 
     ``allow`` are the protected fields that may be changed. ``stored`` is what is there now, where that matters. ``holder`` is the
-    object that an upsert by key is of. ``states`` are those of the places that the updates depend on (see
-    `dynamorm.ops.updates.begin`), where they were looked at. Without a ``result`` the item is not asked for.
+    object that an upsert by key is of. ``states`` are those of the places that the updates depend on, where they were looked at.
     """
     plain = condition is None and states is None and stored is NOT_READ and not (upsert or parts or result is None)
     if plain and allow.__class__ is tuple and not allow and (write := known_sets.known(context, subject, args)):
@@ -104,9 +103,7 @@ def update_write(
                 condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, states=states, result=result,
             )  # fmt: skip
     draft.upsert, draft.stored, draft.condition = upsert, stored, condition
-    draft.gives_result = result is not None
-    if result in OLD:
-        draft.returning = "old"
+    draft.gives_result, draft.returning = result is not None, "old" if result in OLD else None
     plan = draft.plan
     depends = _accept(draft, allow)
     if upsert and (draft.loaded is None or plan.version is None):  # else the version demands that there is an item
@@ -127,9 +124,14 @@ def update_write(
             condition=condition, upsert=upsert, allow=allow, stored=stored, holder=holder, result=result or "new",
         )  # fmt: skip
         write.forms = Forms(draft.updates, draft.begun.states, bool(draft.begun.terms or draft.bounds), build)
+    return write if result == "new" else _as_asked(draft, write, result)
+
+
+def _as_asked(draft: UpdateDraft, write: Write, result: str | None) -> Write:
+    """The write whose verb gives what was asked for: nothing, or another thing than the object as it is afterwards."""
     if result is None:
         return write.without_result()
-    return write if result == "new" else returned(write, result, (*draft.updates, *draft.more, *draft.stamps))
+    return returned(write, result, (*draft.updates, *draft.more, *draft.stamps))
 
 
 def _is_looked_at(draft: UpdateDraft) -> bool:
