@@ -5,12 +5,13 @@ from decimal import Decimal
 import pydantic
 import pytest
 
-from dynamorm import Attr, Model, attr, composite, partition_key, sort_key, version
+from dynamorm import Attr, Compressed, Model, attr, composite, partition_key, sort_key, version
 from dynamorm.adapters import register
 from dynamorm.errors import (
     AlreadyExists,
     ConditionFailed,
     MissingItem,
+    ModelError,
     NotFound,
     TransactionCancelled,
     ValidationError,
@@ -321,3 +322,25 @@ def test_populate_reads_consistently_on_request(db, wire, key):
     db.populate([Order(id="1", customer_id=key)], Order.customer_id, Customer, consistent=True)
     (body,) = (body for _, body in wire.calls)
     assert all(asked["ConsistentRead"] for asked in body["RequestItems"].values())
+
+
+@pytest.mark.parametrize("changes", [{"address": {}}, {"address": {}, "note": "n"}, {"note": "n", "address": {}}])
+def test_patch_refuses_an_empty_mapping_for_an_object_wherever_it_stands(db, wire, key, changes):
+    stored = db.create(Order(id=key, address=Address(city="Riga")))
+    wire.clear()
+    with pytest.raises(ValidationError, match="no change"):
+        db.patch(Order, key, changes)
+    assert wire.names == []
+    assert db.get(Order, key) == stored
+
+
+class Packed(Model, table="orders"):
+    id: Attr[str] = partition_key()
+    address: Attr[Address | None] = attr(Compressed(above=1), default=None)
+
+
+def test_patch_replaces_an_object_that_is_compressed_and_changes_nothing_inside(db, key):
+    db.create(Packed(id=key, address=Address(city="R" * 200)))
+    with pytest.raises(ModelError, match="compressed"):
+        db.patch(Packed, key, {"address": {"city": "Ghent"}})
+    assert db.patch(Packed, key, {"address": Address(city="Ghent")}).address == Address(city="Ghent")

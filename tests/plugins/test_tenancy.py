@@ -212,6 +212,17 @@ def test_a_key_with_the_tenant_before_it(db, pair, key):
     assert b.get(Put, key) == theirs
 
 
+def test_a_save_of_a_foreign_object_under_a_changed_tenant_says_what_is_wrong(pair, key):
+    a, b = pair
+    a.create(Put(id=key, amount=1))
+    theirs = a.require(Put, key)
+    theirs.tenant_id, theirs.amount = b.require(Put, b.create(Put(id=f"{key}-b")).id).tenant_id, 999
+    with pytest.raises(TenantMismatch, match=r"Put\.tenant_id is another tenant than the one that is served") as caught:
+        b.save(theirs)
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert (a.get(Put, key).amount, b.get(Put, key)) == (1, None)
+
+
 @pytest.mark.parametrize("verb", ["put", "transaction", "batch", "all"])
 def test_an_object_of_another_tenant_is_written_under_no_key_of_that(db, pair, key, verb):
     """Its tenant was changed: it has still the key under which it is stored."""

@@ -182,6 +182,7 @@ def _known_before(decode: Callable[[bytes], Any], rule: ScopeRule) -> Callable[[
         try:
             rule.check_answer(obj)
         except DynamORMError as error:
+            rule.complete(obj)  # which refuses it in the words of a value that is given
             error.outcome = Outcome.NOT_APPLIED
             raise
         return obj

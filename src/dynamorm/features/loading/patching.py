@@ -54,6 +54,11 @@ def _updates(
         path = path if outer is None else outer[path]
         shape = shape_at(codec, path.parts) if isinstance(value, Mapping) else None
         if isinstance(shape, Record):
+            if not value:
+                raise ValidationError(
+                    f"patch of {owner} was given no change inside {name}: its mapping names no field; leave {name} out",
+                    field=path.name,
+                )
             inner = {plan.name: plan.field for plan in shape.plans}
             yield from _updates(codec, f"{owner}.{name}", path, inner, value)
         else:
