@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dynamorm import (
     Attr,
     Codec,
+    Compressed,
     Json,
     Model,
     Unique,
@@ -31,7 +32,7 @@ from dynamorm import (
 )
 from dynamorm.codec.registry import Registry
 from dynamorm.errors import InvalidUse
-from dynamorm.testing import Recorder, assert_snapshot, factory, strategy
+from dynamorm.testing import Recorder, TestDB, assert_snapshot, factory, strategy
 
 few = settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
 
@@ -271,3 +272,17 @@ def test_fields_of_a_snapshot_may_be_ignored(compare, monkeypatch):
     compare(ignore=["amount", "version", "made"])
     with pytest.raises(AssertionError):
         compare(ignore=["made"])
+
+
+class Packed(Model, table="makers-packed"):
+    id: Attr[str] = partition_key()
+    text: Attr[str] = attr(Compressed(above=5), default="")
+    entries: Attr[dict[str, Any]] = attr(Compressed(above=5), default_factory=dict)
+
+
+@settings(max_examples=20, deadline=None)
+@given(obj=strategy(Packed))
+def test_objects_with_compressed_fields_are_stored_and_read_back(obj):
+    with TestDB(models=[Packed]) as db:
+        db.put(obj)
+        assert db.require(Packed, obj.id) == obj

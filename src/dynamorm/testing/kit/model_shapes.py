@@ -36,7 +36,11 @@ def free_fields(codec: ModelCodec) -> Iterator[FieldPlan]:
 def is_storable(codec: ModelCodec, obj: Any) -> bool:
     """Whether an object can be stored: its constraints and DynamoDB's limits hold."""
     try:
-        codec.item_bytes(codec.encode(obj))
+        item = codec.encode(obj)
+        for plan in codec.placed:  # what has no stored form yet is measured as it is
+            if (wire := item.get(plan.stored)) is not None and plan.waits(wire):
+                item[plan.stored] = plan.before(wire, None)
+        codec.item_bytes(item)
         codec.key_of(obj)
     except DynamORMError:
         return False
