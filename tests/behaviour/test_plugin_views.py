@@ -237,8 +237,9 @@ def test_a_stream_of_objects_is_read_by_the_verb_alone(plugged, key):
 def test_items_of_one_moment(plugged, made, key):
     seen = Seen()
     db = plugged(seen)
-    db.transact_get([(Payment, key)])
-    assert seen.only == (Payment, f"{made}payments", (key,))
+    for select in (None, ["id"], {Payment: ["id"]}):
+        db.transact_get([(Payment, key)], select=select)
+        assert seen.only == (Payment, f"{made}payments", (key,))
     db.transact_get([(Payment, key), (Order, {"customer": key, "number": 1})])
     assert seen.only == (None, None, None)
     assert seen.items == [(Payment, "get", (key,)), (Order, "get", (key, 1))]

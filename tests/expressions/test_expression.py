@@ -115,7 +115,7 @@ A = {"#n0": "amount"}
         (P.tags.contains("x"), "contains(#n0, :v0)", {"#n0": "tags"}, {":v0": {"element": "x"}}),
         (P.note.exists(), "attribute_exists(#n0)", {"#n0": "n"}, {}),
         (P.note.not_exists(), "attribute_not_exists(#n0)", {"#n0": "n"}, {}),
-        (P.note.attribute_type("S"), "attribute_type(#n0, :v0)", {"#n0": "n"}, {":v0": {"string": "S"}}),
+        (P.note.attribute_type("S"), "attribute_type(#n0, :v0)", {"#n0": "n"}, {":v0": {"type": "S"}}),
         (P.tags.size() == 3, "size(#n0) = :v0", {"#n0": "tags"}, {":v0": {"number": 3}}),
         (P.tags.size() != 3, "size(#n0) <> :v0", {"#n0": "tags"}, {":v0": {"number": 3}}),
         (P.tags.size() < 3, "size(#n0) < :v0", {"#n0": "tags"}, {":v0": {"number": 3}}),

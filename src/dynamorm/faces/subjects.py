@@ -63,6 +63,11 @@ def _models_of_writes(puts: Any, deletes: Any) -> set[type[Any]]:
     return {*map(type, puts), *(one[0] if one.__class__ is tuple else type(one) for one in deletes)}
 
 
+def _models_of_gets(requests: Any, select: Any = None) -> set[type[Any]]:
+    del select
+    return {one[0] for one in requests} if isinstance(requests, Collection) else set()
+
+
 def _writes(session: Session, puts: Any, deletes: Any) -> Found:
     if not isinstance(puts, Collection):
         return
@@ -85,14 +90,15 @@ def _gets(session: Session, model: Any, keys: Any) -> Found:
         yield from ((plan, "get", key) for key in keys_of(plan, keys))
 
 
-def _asked(session: Session, requests: Any) -> Found:
+def _asked(session: Session, requests: Any, select: Any = None) -> Found:
+    del select  # what is read of them
     if isinstance(requests, Collection):
         yield from ((one.plan, "get", one.key) for one in (asked_of(session, *pair) for pair in enumerate(requests)))
 
 
 _MODELS: dict[str, Callable[..., set[type[Any]]]] = {
     "batch_write": _models_of_writes,
-    "transact_get": lambda requests: {one[0] for one in requests} if isinstance(requests, Collection) else set(),
+    "transact_get": _models_of_gets,
     "transaction": lambda transaction: transaction.models(),
     "put off": lambda items: {item.plan.model for item in items},
 }
