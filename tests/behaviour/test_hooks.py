@@ -121,7 +121,21 @@ class Failing(Model, table="hooked-failing"):
         raise LookupError("after")
 
 
-MODELS = (Post, Bare, Named, Read, Failing)
+class Seat(Model, table="hooked-seats", validate="always"):
+    id: Attr[str] = partition_key()
+    price: Attr[int]
+    reduced: Attr[int] = attr(default=0)
+
+    @model_validator("price", "reduced")
+    def cheaper(self) -> None:
+        assert self.reduced <= self.price
+
+    @before_save
+    def looked_at(self) -> None:
+        CALLS.append("before_save")
+
+
+MODELS = (Post, Bare, Named, Read, Failing, Seat)
 CREATED = ["before_create", "before_save", "after_create", "after_save"]
 
 
@@ -272,6 +286,16 @@ class TestTogether:
         assert (first.slug, first.state, first.version) == ("t-0", "new", 0)
         assert db.require(type(first), first.id) == first
         assert not db.exists(type(first), third.id)
+
+    def test_a_transaction_writes_what_was_there_where_each_assignment_is_looked_at(self, db, key):
+        seat = Seat(id=key, price=700, reduced=600)
+        with db.transaction() as tx:
+            tx.create(seat)
+            seat.reduced = 0  # neither of the two values fits to the former other one
+            seat.price = 10
+        assert (seat.price, seat.reduced) == (10, 0)
+        stored = db.require(Seat, key)
+        assert (stored.price, stored.reduced) == (700, 600)
 
     def test_a_transaction_that_is_cancelled_has_none_behind_it(self, db, make):
         db.create(make())

@@ -250,7 +250,7 @@ def test_what_compares_it_is_refused_with_the_reason(db, condition):
 def test_no_item_is_written_where_the_object_may_not_be_stored(db, key, shelf, reply):
     shelf.failing[reply] = 1
     with pytest.raises(
-        OffloadError, match=r"an object could not be stored in bucket \(OSError\): nothing was written"
+        OffloadError, match=r"an object could not be stored in bucket \(OSError\): the write that needs it was not sent"
     ) as told:
         db.create(Report(id=key, number=1, text=LONG))
     assert told.value.outcome is Outcome.NOT_APPLIED
@@ -267,6 +267,17 @@ def test_one_that_cannot_be_fetched_is_told(db, key, shelf):
     with pytest.raises(OffloadError, match="could not be fetched"):
         db.get(Report, key, 1)
     assert db.get(Report, key, 1).text == LONG
+
+
+def test_an_update_that_is_done_says_so_where_its_object_cannot_be_fetched(db, key, shelf):
+    db.create(Report(id=key, number=1, text=LONG))
+    shelf.failing["get"] = 1
+    with pytest.raises(OffloadError, match=r"could not be fetched \(OSError\)") as told:
+        db.update(Report, key, 1, Report.plain.set("new"))
+    assert told.value.outcome is Outcome.APPLIED
+    assert not told.value.retryable
+    assert "written" not in str(told.value)
+    assert db.get(Report, key, 1).plain == "new"
 
 
 def test_a_missing_object_is_one_typed_error_or_marked(db, key, shelf):

@@ -6,7 +6,7 @@ from .base import DynamORMError
 
 
 class OffloadError(DynamORMError):
-    """S3 did not do what was asked: an object could be neither stored nor fetched. Of a write, nothing was written."""
+    """S3 did not do what was asked: an object could be neither stored nor fetched. ``outcome`` says whether a write was applied."""
 
     code = "ErrOffload"
     retryable = True

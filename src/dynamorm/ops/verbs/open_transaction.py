@@ -285,17 +285,16 @@ class _Hooked(_Late):
             return
         obj, given = self.obj, self._values
         now = {name: getattr(obj, name) for name in given}
-        for name, value in given.items():
-            setattr(obj, name, value)
+        give = self.plan.codec.give
+        give(obj, given)
         before = deepcopy(given)
         try:
             yield from asked(self.rule.of(self.verb, "before"), obj, self.verb)
             self._values = {name: getattr(obj, name) for name in given}
             self._begun = True
         finally:
-            for name, value in now.items():
-                if value != before[name] or not self._begun:  # changed since the verb was called: the caller's own
-                    setattr(obj, name, value)
+            # What was changed since the verb was called is the caller's own.
+            give(obj, {name: value for name, value in now.items() if value != before[name] or not self._begun})
         self._values = deepcopy(self._values)
 
 

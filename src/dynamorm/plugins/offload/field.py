@@ -81,7 +81,11 @@ class Objects:
         _, bucket, start, kind, digest = who
         key = f"{start}{digest}-{os.urandom(16).hex()}"
         made = Pointer(bucket, key, len(data), digest, kind, int(self.clock()))
-        yield from self._asked(partial(self.store.put, bucket, key, data), f"an object could not be stored in {bucket}")
+        yield from self._asked(
+            partial(self.store.put, bucket, key, data),
+            f"an object could not be stored in {bucket}",
+            ": the write that needs it was not sent",
+        )
         with self._lock:
             self._made[who] = made
             self._unsent[key] = who
@@ -168,14 +172,14 @@ class Objects:
                 break
             self._bytes -= _size(self._held.pop(old)[0])
 
-    def _asked(self, ask: Callable[[], Any], what: str) -> Flow[Any]:
-        """What the store says. Raises: OffloadError, without what the store's own error says of the object."""
+    def _asked(self, ask: Callable[[], Any], what: str, so: str = "") -> Flow[Any]:
+        """What the store says. Raises: OffloadError with what failed and what follows, without what the store's own error says of the object."""
         failed = ""
         try:
             return (yield Call(ask, timeout=self._timeout))
         except Exception as error:  # noqa: BLE001 - of a client that nobody knows here
             failed = type(error).__name__
-        raise OffloadError(f"{what} ({failed}): nothing was written")
+        raise OffloadError(f"{what} ({failed}){so}")
 
 
 def _size(data: Any) -> int:
