@@ -101,6 +101,7 @@ def test_what_is_there_is_not_replaced_and_what_is_gone_is_not_restored(db):
     with pytest.raises(ClientError) as there:
         db.tables.restore_backup(backup, Payment)
     assert there.value.code == "TableAlreadyExistsException"
+    assert "another table_prefix, or delete the table first" in str(there.value)
     db.tables.delete_backup(backup)
     db.tables.delete(Payment)
     with pytest.raises(ClientError) as gone:

@@ -1,6 +1,7 @@
 """Wrong values are refused before the wire, each with one clear error that names the field and shows no value."""
 
 import dataclasses
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -177,6 +178,23 @@ def test_validators_change_or_refuse_the_value():
     error = refused(int, 1, validators=(even,))
     assert str(error) == "Holder.value was refused by its validator even"
     assert "must be int, got NoneType" in str(refused(int, 2, validators=(lambda value: None,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "given", "rule"),
+    [
+        (str, {"validators": (str.strip,), "min_length": 1}, "  ", "have a length of at least 1"),
+        (str, {"validators": (str.lower,), "pattern": "[A-Z]+"}, "ABC", r"match the pattern \[A-Z\]\+"),
+        (int, {"validators": (lambda value: value - 10,), "ge": 0}, 5, "be >= 0"),
+    ],
+)
+def test_limits_hold_for_what_validators_give(kind, limits, given, rule):
+    assert re.search(rf"Holder\.value must {rule}$", str(refused(kind, given, **limits)))
+
+
+def test_validators_may_bring_a_value_within_its_limits():
+    codec = codec_of(str, validators=(str.strip,), max_length=3)
+    assert codec.encode(codec.model(id="p", value="  abc  "))["value"] == {"S": "abc"}
 
 
 def test_no_value_at_all_is_named():

@@ -202,6 +202,7 @@ def f(db: DB, when: datetime) -> None:
     Payment.amount.add(1, start="x")  # E a number
     Payment.tags.add({"x"}, start=1)  # E no number
     db.update(p, Payment.amount + 1)  # E computed, not an Update
+    db.update(Payment, "p1", Payment.amount + 1)  # E computed, not an Update
     Payment.id.startswith("x")  # E begins_with
     Payment.tags.extend([5])  # E element type
     Payment.tags.extend_or_create("x", "y")  # E one list

@@ -348,6 +348,10 @@ class FieldPlan:
         field = self.field
         stop = f"{source.bind('refuse', refuse)}({self.owner!r}, {self.name!r}, "
         lines: list[str] = []
+        if field.validators:  # they come first: the limits hold for what is stored
+            run = source.bind(f"validate_{self.name}", _validator(self.owner, self.name, field.validators))
+            # A validator may change the value, so what is stored is worked out again.
+            lines += [f"y = {run}({v})", f"if y is not {v}:", f"    {v} = y", f"    x = {self.shape.encode(source, v)}"]
         for sign, limit in ((">=", field.ge), (">", field.gt), ("<=", field.le), ("<", field.lt)):
             if limit is not None:
                 lines += [
@@ -360,10 +364,6 @@ class FieldPlan:
         if field.pattern is not None:
             match = source.bind(f"match_{self.name}", re.compile(field.pattern).fullmatch)
             lines += [f"if {match}({v}) is None: {stop}{f'match the pattern {field.pattern}'!r})"]
-        if field.validators:
-            run = source.bind(f"validate_{self.name}", _validator(self.owner, self.name, field.validators))
-            # A validator may change the value, so what is stored is worked out again.
-            lines += [f"y = {run}({v})", f"if y is not {v}:", f"    {v} = y", f"    x = {self.shape.encode(source, v)}"]
         return lines
 
 

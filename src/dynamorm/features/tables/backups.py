@@ -98,6 +98,13 @@ def restore(context: Context, backup: Any, model: Any, timeout: float | timedelt
     try:
         yield from change(context, "RestoreTableFromBackup", table, request, made, patience, mine=True)
     except ClientError as error:
+        if error.code == "TableAlreadyExistsException":
+            raise ClientError(
+                f"the table {table} is there already, and DynamoDB restores into a new one alone: restore with a database that has another"
+                " table_prefix, or delete the table first",
+                code=error.code,
+                operation="RestoreTableFromBackup",
+            ) from error
         raise _lacking(error, "RestoreTableFromBackup") from error
     return (yield from wait_active(context, table, patience))
 

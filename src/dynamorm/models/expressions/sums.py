@@ -6,7 +6,7 @@ This module only builds trees; it must know neither wire types nor DynamoDB's gr
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from .mistakes import refused_sum, teach_sums
 from .tree import Computed, Location, Wire, refuse
@@ -88,6 +88,10 @@ class Sum(Computed, Generic[H_co]):
     """
 
     __slots__ = ()
+
+    if TYPE_CHECKING:
+        # What may be a key is hashable: so type checkers tell what is computed from the key and the updates of `update`.
+        __hash__: ClassVar[None]  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 teach_sums(Sum)
