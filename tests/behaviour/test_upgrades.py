@@ -14,6 +14,8 @@ from dynamorm import (
     TransactionCancelled,
     VersionConflict,
     attr,
+    composite,
+    derived,
     gsi,
     partition_key,
     sort_key,
@@ -67,7 +69,24 @@ class Plain(Model, table="plain", schema_version=1):
     text: Attr[str] = attr(default="")
 
 
-MODELS = [Payment, Plain, Unmarked]
+class Summed(Model, table="summed", schema_version=2):
+    id: Attr[str] = partition_key()
+    cents: Attr[int]
+    state: Attr[str] = attr(default="open")
+    shop: Attr[str] = attr(default="s")
+    total: Attr[int] = attr(derived("cents", by=lambda cents: cents * 2), init=False)
+    place: Attr[str | None] = attr(composite("{shop}"), init=False)
+    version: Attr[int] = version()
+    by_total = gsi("by-total", partition="total")
+    by_place = gsi("by-place", partition="place", only_if={"state": "open"})
+
+    @staticmethod
+    @upgrade(1)
+    def changed(item: dict[str, Any]) -> None:
+        item[item.pop("what")] = item.pop("to")
+
+
+MODELS = [Payment, Plain, Unmarked, Summed]
 
 FORMS = {
     1: {"name": {"S": "Ann Lee"}, "amount": {"N": "12.5"}},
@@ -385,6 +404,51 @@ def test_what_backfill_stores_is_what_a_reader_makes(db, key, form):
         upgraded_item(Payment, {**stored_values, "_sv": 9})
     with pytest.raises(UpgradeFailed, match="no schema version"):
         upgraded_item(Unmarked, {})
+
+
+@pytest.mark.parametrize(
+    ("what", "to", "field"), [("cents", 500, "total"), ("shop", "t", "place"), ("state", "done", "place")]
+)
+def test_what_backfill_cannot_compute_is_refused_by_name(db, key, what, to, field):
+    item = {"id": key, "cents": 5, "total": 10, "state": "open", "shop": "s", "place": "s", "version": 1}
+    with pytest.raises(
+        UpgradeFailed, match=rf"Summed\.{field} is made of .* changes these: load .* db\.save"
+    ) as caught:
+        upgraded_item(Summed, {**item, "what": what, "to": to})
+    assert caught.value.field == field
+    assert upgraded_item(Summed, {**item, "what": "other", "to": 1}) == {**item, "other": 1, "version": 2, "_sv": 2}
+    table = table_of(db, Summed)
+    wires = {name: to_wire(one) for name, one in {**item, "what": what, "to": to}.items()}
+    ask(db, "PutItem", {"TableName": table, "Item": wires})
+    db.save(db.require(Summed, key))  # what the error says
+    saved = {name: from_wire(wire) for name, wire in stored(db, Summed, key).items()}
+    assert saved["total"] == saved["cents"] * 2
+    assert saved.get("place") == (saved["shop"] if saved["state"] == "open" else None)
+
+
+def test_backfill_refuses_an_item_without_what_a_save_would_derive():
+    with pytest.raises(UpgradeFailed, match=r"Summed\.total is made of cents.* does not make it: load"):
+        upgraded_item(Summed, {"id": "c", "cents": 5, "what": "other", "to": 1})
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_delete_all_deletes_items_of_every_version(db, key, limit):
+    for form in FORMS:
+        put(db, f"{form}", form, shop={"S": key})
+    query = db.model(Payment).where(Payment.shop == key)
+    deleted = [(query if limit is None else query.limit(limit)).delete_all(confirm=True) for _ in range(4)]
+    assert deleted == ([len(FORMS), 0, 0, 0] if limit is None else [1, 1, 1, 0])
+    assert [stored(db, Payment, key, f"{form}") for form in FORMS] == [None] * len(FORMS)
+
+
+def test_what_a_scan_deletes_may_be_of_any_version(db, key, form):
+    item = put(db, key, form, note={"S": key}, last={"S": "Lee"}, cents={"N": "5"})
+    assert db.model(Payment).allow_scan().filter(Payment.note == key).delete_all(confirm=True) == 1
+    assert stored(db, Payment, "s", key) is None
+    ask(db, "PutItem", {"TableName": table_of(db, Payment), "Item": item})
+    found = db.model(Payment).where(Payment.last == "Lee").filter(Payment.note == key)
+    assert found.delete_all(confirm=True) == 1
+    assert stored(db, Payment, "s", key) is None
 
 
 class Named(Model, table="named", schema_version=3):

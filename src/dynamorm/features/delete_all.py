@@ -42,7 +42,7 @@ def delete_all(
         check_progress(progress, "the number of items deleted so far")
     codec = plan.codec
     keys = tuple(place_of(codec, field.name) for field in codec.keys.fields)
-    return _pages(context, plan, replace(request, select=keys, hydrate=False, view=None), progress)
+    return _pages(context, plan, replace(request, select=keys, hydrate=False, view=None, any_version=True), progress)
 
 
 def _pages(context: Context, plan: ModelRequests, request: Request, progress: Callable[[int], Any] | None) -> Flow[int]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Derived(RuledOption):
     """The option of a derived field: the names of its fields, and the function of their values. Made by `derived`."""
 
-    __slots__ = ("by", "fields")
+    __slots__ = ("by", "components", "fields")
 
     filled_in: bool = True
     initial: None = None
@@ -29,6 +29,7 @@ class Derived(RuledOption):
 
     def __init__(self, fields: tuple[str, ...], by: Callable[..., Any]) -> None:
         self.fields: tuple[str, ...] = fields
+        self.components: tuple[str, ...] = fields
         self.by: Callable[..., Any] = by
 
     @override

@@ -52,7 +52,7 @@ class PartialReader:
         self, codec: ModelCodec, wanted: dict[str, Wanted], computed: tuple[str, ...] = (), *, whole: bool = True
     ) -> None:
         narrowed = narrow(codec.record, wanted)
-        self.codec: _PartialCodec = _PartialCodec(codec, narrowed.plans, wanted, computed)
+        self.codec: _PartialCodec = _PartialCodec(codec, narrowed.plans, wanted, computed, whole=whole)
         self.names: tuple[str, ...] = tuple(plan.name for plan in narrowed.plans)
         places = [*narrowed.places, *((codec.field(name),) for name in computed)]
         if codec.renamed:
@@ -82,7 +82,13 @@ class _PartialCodec:
     """As much of a `ModelCodec` as `Reading` and `Explaining` ask for, of some of the fields."""
 
     def __init__(
-        self, codec: ModelCodec, plans: list[FieldPlan], wanted: dict[str, Wanted], computed: tuple[str, ...]
+        self,
+        codec: ModelCodec,
+        plans: list[FieldPlan],
+        wanted: dict[str, Wanted],
+        computed: tuple[str, ...],
+        *,
+        whole: bool,
     ) -> None:
         self.schema: Schema = codec.schema
         self.composites: dict[str, Computed] = {name: codec.composites[name] for name in computed}
@@ -99,7 +105,7 @@ class _PartialCodec:
         self.renamed: bool = codec.renamed
         self.nests: bool = False  # what partial objects hold is not written back
         self.codec_of: Callable[[Any], ModelCodec] = codec.codec_of
-        self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed)
+        self.family: Any = None if codec.family is None else _PartialFamily(codec.family, wanted, computed, whole=whole)
         # Its values may hold less than its key (a composite's components), or in another spelling: then it keeps that.
         is_placed = self.record.is_placed  # then its key is needed, to read it
         kept = bool(computed) or not codec.keys.exact or is_placed
@@ -134,7 +140,8 @@ def _keep(obj: Any, raw: bytes | None) -> None:
 class _PartialFamily:
     """Finds the partial reader of an item's class."""
 
-    def __init__(self, family: Any, wanted: dict[str, Wanted], computed: tuple[str, ...]) -> None:
+    def __init__(self, family: Any, wanted: dict[str, Wanted], computed: tuple[str, ...], *, whole: bool) -> None:
+        self._whole = whole
         self._family = family
         self._wanted = wanted
         self._computed = computed
@@ -146,7 +153,7 @@ class _PartialFamily:
         if codec is None:
             return None
         if codec not in self._readers:
-            self._readers[codec] = PartialReader(codec, self._wanted, self._computed)
+            self._readers[codec] = PartialReader(codec, self._wanted, self._computed, whole=self._whole)
         return self._readers[codec]
 
 

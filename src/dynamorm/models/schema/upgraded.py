@@ -7,7 +7,7 @@ from typing import Any
 
 from dynamorm.errors import UpgradeFailed
 
-from .schema import MISSING, Codec, Field, Json, schema_of
+from .schema import MISSING, Codec, Field, Json, Schema, schema_of
 from .upgrades import SCHEMA_ATTRIBUTE, Upgrade
 
 
@@ -15,7 +15,8 @@ def upgraded_item(model: type[Any], item: Mapping[str, Any]) -> dict[str, Any] |
     """An item of plain values in the newest schema version of its model; None where it is of that version.
 
     It is what a function for the command ``dynamorm backfill`` gives: the version of the item is raised by one, so that who has
-    loaded it before must load it again. Raises: UpgradeFailed, also for a model without a schema version.
+    loaded it before must load it again. Raises: UpgradeFailed, also for a model without a schema version, and where a derived field or a
+    composite would no longer fit what it is made of.
 
     Example: ``def newest(item): return upgraded_item(Payment, item)``
     """
@@ -34,6 +35,7 @@ def upgraded_item(model: type[Any], item: Mapping[str, Any]) -> dict[str, Any] |
     now = {name: value for name, value in item.items() if name not in hidden}
     for step in schema.upgrades[version - 1 :]:
         now = stepped(schema.name, step, now)
+    _check_computed(schema, item, now)
     raised = schema.version
     if raised is not None:
         before = item.get(raised.stored, 0)
@@ -43,6 +45,29 @@ def upgraded_item(model: type[Any], item: Mapping[str, Any]) -> dict[str, Any] |
             )
         now[raised.stored] = before + 1
     return {name: item[name] for name in hidden if name in item} | now | {SCHEMA_ATTRIBUTE: newest}
+
+
+def _check_computed(schema: Schema, item: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse what a save alone computes anew. Raises: UpgradeFailed."""
+    tested = {
+        name: {one for one, _ in index.only_if}
+        for index in schema.indexes.values()
+        for name in index.fields
+        if index.only_if
+    }
+    for field in schema.fields.values():
+        names = next((option.components for option in field.options if hasattr(option, "components")), None)
+        if names is None:
+            continue
+        sources = [schema.fields[name].stored for name in (*names, *tested.get(field.name, ()))]
+        is_changed = any(now.get(one, MISSING) != item.get(one, MISSING) for one in sources)
+        is_missing = field.name not in tested and field.stored not in item and all(now.get(one) for one in sources)
+        if is_changed or is_missing:
+            raise UpgradeFailed(
+                f"{schema.name}.{field.name} is made of {' and '.join(names)}, and an upgrade of the plain item"
+                f" {'changes these' if is_changed else 'does not make it'}: load the objects and db.save() them, which computes it",
+                field=field.name,
+            )
 
 
 def is_of_a_plugin(field: Field) -> bool:

@@ -224,7 +224,8 @@ def _partly(
             " leave it out of select(), or say .hydrate() in its place",
             field=missing[0],
         )
-    reader = partly.reader(codec, request.select, () if index is None else index.fields)
+    also = () if index is None else index.fields
+    reader = partly.reader(codec, request.select, also, whole=not request.any_version)
     # What tells the classes of a family apart, and the components of composite keys, may not be in the index.
     stored = None if holds is None else {codec.schema.fields[name].stored for name in holds}
     selected = [place for place in reader.projection if stored is None or place.field.stored in stored]

@@ -18,7 +18,7 @@ class Request(Struct, frozen=True):
     key to go on after, ``cursor`` the same as sealed text. ``misfit`` says what becomes of items that do not fit the
     model: ``raise``, ``skip`` or ``collect``. ``after`` is the object, or the parts of the key, to begin after, ``after_parts``
     the latter by name. ``unexpired`` leaves out items whose time to live
-    is over. ``view`` makes objects of another class of what is read. ``cap`` is how many items one page reads at most, whether they match or not.
+    is over. ``any_version`` reads parts of items of older schema versions, too: of what no upgrade changes. ``view`` makes objects of another class of what is read. ``cap`` is how many items one page reads at most, whether they match or not.
     """
 
     model: Any
@@ -44,3 +44,4 @@ class Request(Struct, frozen=True):
     cap: int | None = None
     view: Any = None
     unexpired: bool = False
+    any_version: bool = False
