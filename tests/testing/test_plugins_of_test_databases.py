@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from dynamorm import Attr, Cache, CacheConfig, Model, attr, partition_key
-from dynamorm.errors import ConfigError
+from dynamorm import Attr, Cache, CacheConfig, Model, Tenant, attr, composite, partition_key
+from dynamorm.errors import ConfigError, TenantRequired
 from dynamorm.testing import AsyncTestDB, TestDB
 
 pytestmark = pytest.mark.engine
@@ -39,6 +39,32 @@ def test_tables_and_plugins_go_together_on_asyncio(way):
         return cache.stats().hits
 
     assert asyncio.run(program()) == 1
+
+
+class Owned(Model, table="owned"):
+    owner: Attr[str] = attr(Tenant())
+    id: Attr[str] = partition_key(composite("owner", "name"))
+    name: Attr[str]
+
+
+def test_the_first_request_of_a_view_makes_the_table():
+    with TestDB() as db:
+        db.enable_multi_tenancy()
+        db.with_tenant("t1").create(Owned(name="n"))
+        assert db.with_tenant("t1").require(Owned, owner="t1", name="n").owner == "t1"
+        assert db.with_tenant("t2").get(Owned, owner="t2", name="n") is None
+        with pytest.raises(TenantRequired):
+            db.create(Owned(name="n"))
+
+
+def test_the_first_request_of_a_view_makes_the_table_on_asyncio():
+    async def program():
+        async with AsyncTestDB() as db:
+            db.enable_multi_tenancy()
+            await db.with_tenant("t1").create(Owned(name="n"))
+            return await db.with_tenant("t1").require(Owned, owner="t1", name="n")
+
+    assert asyncio.run(program()).owner == "t1"
 
 
 def test_a_table_that_the_test_makes_is_a_call():

@@ -77,7 +77,7 @@ def _used(session: Session) -> Iterator[tuple[str, Schema]]:
 
 def _present(session: Session, name: str, models: list[type]) -> Flow[None]:
     """Make a table that is not there."""
-    quiet = session.view(_quietly(session.call))
+    quiet = session.unbound().view(_quietly(session.call))  # a table is nobody's: no scope has to be said
     try:
         yield from look.look(quiet, name)
     except TableNotFound:
