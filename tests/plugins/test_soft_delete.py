@@ -12,7 +12,9 @@ from dynamorm import (
     TableSettings,
     Tenant,
     Unique,
+    after_delete,
     attr,
+    before_delete,
     composite,
     gsi,
     partition_key,
@@ -55,13 +57,29 @@ class Bare(Model, table="soft-bare"):
     expires: Attr[datetime | None] = ttl(default=None)
 
 
+class Told(SoftDeleted, Model, table="soft-told"):
+    id: Attr[str] = partition_key()
+    version: Attr[int] = version()
+
+    @before_delete
+    def asked(self) -> None:
+        HEARD.append("before")
+
+    @after_delete
+    def told(self) -> None:
+        HEARD.append("after")
+
+
+HEARD = []
+
+
 class Member(SoftDeleted, Model, table="soft-members"):
     id: Attr[str] = partition_key()
     email: Attr[str] = attr(Unique())
     name: Attr[str] = attr(default="")
 
 
-MODELS = [Order, Bare, Member]
+MODELS = [Order, Bare, Member, Told]
 
 
 def made_with(db):
@@ -468,3 +486,25 @@ def test_wrong_arguments(db):
             ),
             "1",
         )
+
+
+def test_a_delete_of_what_is_not_there_calls_no_hook_behind_it(db, key):
+    obj = Told(id=key)
+    db.create(obj)
+    HEARD.clear()
+    db.delete(Told(id=f"{key}-never"))
+    assert HEARD == ["before"]
+    db.delete(obj)
+    assert HEARD == ["before", "before", "after"]
+    db.delete(obj)
+    assert HEARD == ["before", "before", "after", "before"]
+
+
+def test_a_batch_that_is_refused_asks_no_hook(db, key):
+    obj = Told(id=key)
+    db.create(obj)
+    HEARD.clear()
+    with pytest.raises(ValidationError, match="which a batch cannot have"):
+        db.batch_write(deletes=[obj])
+    assert HEARD == []
+    assert db.require(Told, key).id == key

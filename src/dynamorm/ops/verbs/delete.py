@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,9 @@ def delete(
     condition: Condition | None,
     must_exist: bool,
     returning: str | None,
+    when_absent: Callable[[], None] | None = None,
 ) -> Flow[Any]:
-    """Remove an item; its version is checked when it is known."""
+    """Remove an item; its version is checked when it is known. ``when_absent`` is told where it is known that there was nothing."""
     build = partial(
         delete_write, context, subject, key, parts, condition=condition, must_exist=must_exist, returning=returning
     )
@@ -42,17 +44,19 @@ def delete(
         flow = perform(context, build())
     rules = plan.transforms["delete"]
     if rules and condition is None and not must_exist and any(rule.absent_is_deleted for rule in rules):
-        return _or_absent(flow)
+        return _or_absent(flow, when_absent)
     return flow
 
 
-def _or_absent(flow: Flow[Any]) -> Flow[Any]:
+def _or_absent(flow: Flow[Any], when_absent: Callable[[], None] | None) -> Flow[Any]:
     """What a rule has put in the place of a delete: as with that, an item that is not there counts as deleted."""
     try:
         return (yield from flow)
     except MissingItem as error:
         if "ErrVersionConflict" in error.codes:
             raise
+        if when_absent is not None:
+            when_absent()
         return None
 
 

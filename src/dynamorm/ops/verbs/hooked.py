@@ -19,7 +19,7 @@ from dynamorm.ops.writes.reading import reading
 from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.write import MustRead, Write
 
-from . import delete, put, save
+from . import batch_write, delete, put, save
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -78,15 +78,16 @@ def _begun(write: Write, draft: WriteDraft, rule: Any, context: Context) -> Flow
     if begin is not None:
         begin()
     state = codec.loaded(obj)
-    flow = partial(_verb, draft, strict=write.transact or None)
+    absent: list[None] = []  # grows where it becomes known that there was nothing to delete
+    flow = partial(_verb, draft, strict=write.transact or None, when_absent=partial(absent.append, None))
     bare = without_hooks(context)
     result = yield from reading(bare, flow) if context.rules_may_read else flow(bare)
-    if verb != "save" or codec.loaded(obj) is not state:  # else the hooks left nothing to write
+    if not absent and (verb != "save" or codec.loaded(obj) is not state):  # else the hooks left nothing to write
         yield from told(rule.of(verb, "after"), obj)
     return result
 
 
-def _verb(draft: WriteDraft, context: Context, *, strict: bool | None) -> Flow[Any]:
+def _verb(draft: WriteDraft, context: Context, *, strict: bool | None, when_absent: Callable[[], None]) -> Flow[Any]:
     """The flow of the verb of a draft, from its beginning."""
     obj, verb = draft.obj, draft.verb
     if verb == "create":
@@ -96,8 +97,9 @@ def _verb(draft: WriteDraft, context: Context, *, strict: bool | None) -> Flow[A
     if verb == "save":
         return save.save(context, obj)
     return delete.delete(
-        context, obj, (), {}, condition=draft.condition, must_exist=draft.must_exist, returning=draft.returning
-    )
+        context, obj, (), {}, condition=draft.condition, must_exist=draft.must_exist, returning=draft.returning,
+        when_absent=when_absent,
+    )  # fmt: skip
 
 
 def asked(functions: Iterable[Callable[[Any], Any]], obj: Any, verb: str) -> Flow[None]:
@@ -192,10 +194,14 @@ def batch(
     for model in [given[0] for given in several[1][1] if isinstance(given, tuple) and given]:
         if (rule := _rule(context, model, "delete")) is not None:
             rule.refuse_key(model.__name__)
+    bare = without_hooks(context)
+    for place, obj in enumerate(several[1][1]):  # what is refused asks no hook
+        if _rule(context, type(obj), "delete") is not None:
+            batch_write.removal(bare, obj, f"deletes[{place}]", batch_write.Entry)
     for verb, objects in several:
         for rule, obj in _hooked(context, verb, objects):
             yield from asked(rule.of(verb, "before"), obj, verb)
-    result = yield from write(without_hooks(context), keep=True)
+    result = yield from write(bare, keep=True)
     written = {id(obj) for obj in result.written}
     for verb, objects in several:
         for rule, obj in _hooked(context, verb, objects):
