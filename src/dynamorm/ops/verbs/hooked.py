@@ -20,6 +20,7 @@ from dynamorm.ops.writes.transaction import commit as send
 from dynamorm.ops.writes.write import MustRead, Write
 
 from . import batch_write, delete, put, save
+from .batch_send import Entry
 
 if TYPE_CHECKING:
     from dynamorm.ops.context import Context
@@ -197,7 +198,7 @@ def batch(
     bare = without_hooks(context)
     for place, obj in enumerate(several[1][1]):  # what is refused asks no hook
         if _rule(context, type(obj), "delete") is not None:
-            batch_write.removal(bare, obj, f"deletes[{place}]", batch_write.Entry)
+            batch_write.removal(bare, obj, f"deletes[{place}]", Entry)
     for verb, objects in several:
         for rule, obj in _hooked(context, verb, objects):
             yield from asked(rule.of(verb, "before"), obj, verb)
