@@ -216,6 +216,23 @@ def test_what_grows_begins_from_what_the_object_holds(db, key, upsert, case):
     assert again.size.height == 6
 
 
+@pytest.mark.parametrize(
+    ("update", "after"),
+    [
+        (Wallet.limit.set(Wallet.credit), {"limit": 50, "credit": 50}),
+        (Wallet.note.if_not_exists(Wallet.owner), {"note": "ann", "owner": "ann"}),
+        (Wallet.note.set(Wallet.owner), {"note": "ann", "owner": "ann"}),
+    ],
+    ids=["a default", "what is required, where there is nothing", "what is required"],
+)
+def test_what_is_taken_over_of_another_attribute_is_what_the_object_holds(db, key, upsert, update, after):
+    upsert(Wallet(id=key, owner="ann", credit=50), update)
+    wallet = db.require(Wallet, key)
+    assert {name: getattr(wallet, name) for name in after} == after
+    upsert(Wallet(id=key, owner="eve", credit=7), Wallet.limit.set(Wallet.credit))
+    assert db.require(Wallet, key).limit == 50  # of the item that is there
+
+
 def test_a_bound_is_one_of_what_the_object_holds(db, key, upsert):
     with pytest.raises((OutOfBounds, TransactionCancelled)):
         upsert(Basket(id=key, tags=["a", "b", "c"], size=Size(width=1)), Basket.tags.append("d"))

@@ -125,7 +125,7 @@ def _formed(
         if root is None or isinstance(update.value, Location):
             left.append(update)
         if root is None:
-            changes.append(update if entry is None else _told(plan, update, entry, terms))
+            changes.append(update if entry is None else _told(plan, update, entry, terms, holds))
         elif root in whole:
             whole[root].append(update)
         else:
@@ -160,7 +160,9 @@ def _is_root(plan: ModelRequests, update: Update, place: tuple[Part, ...], state
     return empty or not (inside or (update.kind in LISTS and update.kind not in CREATING))
 
 
-def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition]) -> Update:
+def _told(
+    plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[Any, ...], Condition], holds: Wires | None
+) -> Update:
     """The update in the form for what is stored, with what a missing attribute counts as where DynamoDB is told."""
     for demand, place in entry.demands:
         if demand == "stored":
@@ -175,7 +177,7 @@ def _told(plan: ModelRequests, update: Update, entry: Entry, terms: dict[tuple[A
         some = not_none(plan, update)
         if some is not None:
             terms["some", update.value.parts] = some
-        wire = start_of(plan_at(plan.codec, update.value.parts))
+        wire = start_at(plan, update.value.parts, holds)
         start = None if wire is None else Wire(wire)
     return update if start is None else Update(update.kind, update.path, update.value, start)
 
@@ -203,7 +205,7 @@ def _whole(
     ):  # NULL, which is to become what another attribute holds
         if held is not None and isinstance(state, Elsewhere) and "NULL" not in state.wire:
             return Update("set", where, Wire(held))
-        return _told(plan, Update("set", where, first.value), NO_ENTRY, terms)
+        return _told(plan, Update("set", where, first.value), NO_ENTRY, terms, holds)
     for update in sorted(updates, key=turn):
         failed: Exception
         try:
