@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamorm import AlreadyExists, Attr, Model, ValidationError, attr, composite, gsi, partition_key, sort_key, version
-from dynamorm.models.schema.key_forms import NUMBER_PATTERN, number_in_key, number_key
+from dynamorm.models.schema.key_forms import CASES, NUMBER_PATTERN, number_in_key, number_key
 
 from .kit import ask, stored, table_of
 
@@ -39,7 +39,14 @@ class Single(Model, table="singles"):
     height: Attr[Decimal]
 
 
-MODELS = [User, Reading, Single]
+class Word(Model, table="words"):
+    pk: Attr[str] = partition_key(composite("group"))
+    sk: Attr[str] = sort_key(composite("{text:lower}"))
+    group: Attr[str]
+    text: Attr[str]
+
+
+MODELS = [User, Reading, Single, Word]
 
 NUMBERS = st.builds(
     lambda sign, digits, exponent: Decimal(f"{sign}{digits}E{exponent}"),
@@ -168,3 +175,27 @@ def test_times_and_durations_have_a_form_as_their_stored_numbers_have():
         lasts: Attr[timedelta]
 
     assert Span(lasts=timedelta(seconds=-1.5)).id == number_key("-1.5")
+
+
+@pytest.mark.parametrize("form", CASES)
+@given(st.text() | st.text("ΑΣσς a."), st.text() | st.text("ΑΣσς a."))
+def test_a_case_is_that_of_each_character_alone(form, one, other):
+    case = CASES[form]
+    assert case(one + other) == case(one) + case(other)
+    assert (case(one) == case(other)) == (case(other) == case(one.replace("ς", "σ")))  # noqa: RUF001
+
+
+@pytest.mark.parametrize("form", CASES)
+def test_no_character_has_another_case_beside_others(form):
+    case = CASES[form]
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert not [one for one in every if case(f"Α{one}Σ{one}") != case("Α") + case(one) + case("Σ") + case(one)]  # noqa: RUF001
+
+
+@pytest.mark.engine
+def test_a_start_that_ends_in_sigma_finds_what_goes_on(db, key):
+    for text in ("ΑΣ", "ΑΣΑ"):
+        db.create(Word(group=key, text=text))
+    found = db.model(Word).where(Word.group == key, Word.text.begins_with("ΑΣ")).all()
+    assert [word.text for word in found] == ["ΑΣ", "ΑΣΑ"]
+    assert [word.text for word in db.model(Word).where(Word.group == key, Word.text == "ας").all()] == ["ΑΣ"]

@@ -61,6 +61,14 @@ def number_in_key(text: str) -> str:
     return f"-{written}" if negative else written
 
 
-CASES: Final[dict[str, Callable[[str], str]]] = {"lower": str.lower, "upper": str.upper}
+def lower_case(text: str) -> str:
+    """The text in lower case, each character by itself: a start of a text gives a start of its key.
+
+    Python's ``lower`` writes a Greek sigma at the end of a word in another way than elsewhere. Here both forms are the same, as they are in upper case.
+    """
+    return text.lower().replace("\N{GREEK SMALL LETTER FINAL SIGMA}", "\N{GREEK SMALL LETTER SIGMA}")
+
+
+CASES: Final[dict[str, Callable[[str], str]]] = {"lower": lower_case, "upper": str.upper}
 """The forms of texts, by their names in a template."""
 FORMS: Final = (*CASES, NUMBER)
