@@ -2,7 +2,18 @@
 
 import pytest
 
-from dynamorm import AlreadyExists, Attr, ConditionFailed, Model, Unique, ValidationError, attr, partition_key, sort_key
+from dynamorm import (
+    AlreadyExists,
+    Attr,
+    ConditionFailed,
+    Model,
+    Unique,
+    ValidationError,
+    attr,
+    gsi,
+    partition_key,
+    sort_key,
+)
 from dynamorm import version as version_field
 from dynamorm.errors import DuplicateKey, MissingItem, ModelError, NotFound, VersionConflict
 
@@ -85,7 +96,20 @@ class Reader(Model, table="readers"):
     address: Attr[str] = attr(Email())
 
 
-MODELS = [Payment, User, Member, Holds, Device, Party, Reader]
+class Short(Model, table="short"):
+    """Its index keys are named as the attributes of guards are."""
+
+    id: Attr[str] = partition_key()
+    c: Attr[str] = attr(default="x")
+    t: Attr[str] = attr(default="U")
+    email: Attr[str] = attr(Unique())
+    origin: Attr[str] = attr(default="r", name="ref")
+    token: Attr[bytes] = attr(default=b"w", name="wt")
+    by_c = gsi("by-c", partition="c", sort="t")
+    by_ref = gsi("by-ref", partition="origin", sort="token")
+
+
+MODELS = [Payment, User, Member, Holds, Device, Party, Reader, Short]
 
 
 def items(db, model):
@@ -557,3 +581,14 @@ def test_a_subclass_of_the_option_keeps_values_unique(db, key):
     assert (caught.value.field, caught.value.existing) == ("email", (key,))
     db.delete(reader)
     db.create(Reader(id=f"{key}-2", address=f"{key}@x"))
+
+
+def test_guards_lie_in_no_index_of_the_model(db, key):
+    short = db.create(Short(id=key, email=key, c=key, origin=key))
+    assert db.model(Short).where(Short.c == key).all() == [short]
+    assert db.model(Short).where(Short.origin == key).all() == [short]
+    with pytest.raises(DuplicateKey):
+        db.create(Short(id=f"{key}-2", email=key))
+    assert db.find_by_unique(Short, email=key) == short
+    db.delete(short)
+    assert db.create(Short(id=f"{key}-2", email=key)).email == key

@@ -473,6 +473,39 @@ def test_a_field_that_cannot_be_set_by_deletes_is_refused(fields, words):
         assert words in str(told.value)
 
 
+def saved_together(view, obj):
+    with view.transaction() as tx:
+        tx.save(obj)
+
+
+BRING_BACK = {
+    "save": lambda view, obj: view.save(obj),
+    "save with a time of its own": lambda view, obj: (setattr(obj, "expires", LATER), view.save(obj)),
+    "update": lambda view, obj: view.update(obj, Bare.gone.remove()),
+    "update to None": lambda view, obj: view.update(Bare, obj.id, Bare.gone.set(None)),
+    "update with a time of its own": lambda view, obj: view.update(obj, Bare.gone.set(None), Bare.expires.set(LATER)),
+    "transaction": saved_together,
+}
+LATER = datetime(2090, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("way", BRING_BACK)
+def test_what_is_brought_back_by_a_write_is_not_left_to_expire(db, key, way):
+    db.create(Bare(id=key, text="t"))
+    db.delete(Bare, key)
+    view = db.with_deleted()
+    obj = view.require(Bare, key)
+    assert obj.expires is not None
+    if "update" not in way:
+        obj.gone = None
+    BRING_BACK[way](view, obj)
+    found = db.require(Bare, key)
+    assert (found.gone, found.text) == (None, "t")
+    assert found.expires == (LATER if "own" in way else None)
+    view.update(Bare, key, Bare.text.set("u"), Bare.expires.set(LATER))
+    assert db.require(Bare, key).expires == LATER
+
+
 def test_wrong_arguments(db):
     for given in (0, -1, "a month", True):
         with pytest.raises(ModelError, match="expire_after"):

@@ -145,6 +145,7 @@ class Marking(WriteRule):
         self._path: Any = getattr(schema.model, field.name)
         option: DeletedAt = field.option(DeletedAt)
         ttl = schema.role("ttl")
+        self._field: str = field.name
         self._ttl: Any = None if option.expire_after is None or ttl is None else getattr(schema.model, ttl.name)
         self._is_time = ttl is not None and "datetime" in str(ttl.annotation)
         self._expire_after: timedelta = option.expire_after or timedelta()
@@ -170,6 +171,22 @@ class Marking(WriteRule):
         elif draft.verb != "delete" and ENTRY not in draft.context.scope:
             draft.require(self._path == None)  # noqa: E711 - a condition: missing, or NULL
             draft.refused_by(self._deleted)
+        elif self._ttl is not None and self._brings_back(draft):
+            draft.set(self._ttl.name, None)  # it was the delete's
+
+    def _brings_back(self, draft: WriteDraft) -> bool:
+        """Whether a save or an update of the program's own takes the mark away, and leaves the time at which the item expires."""
+        changes: Any = getattr(draft, "changes", None)
+        if changes:
+            wire = changes.get(self._stored, {"S": ""})
+            return (wire is None or "NULL" in wire) and self._ttl.stored[0] not in changes
+        by_name = {update.path.parts[0].name: update for update in getattr(draft, "updates", ())}
+        mark = by_name.get(self._field)
+        return (
+            mark is not None
+            and (mark.kind == "remove" or mark.value is None)
+            and self._ttl.parts[0].name not in by_name
+        )
 
     def _taken(self, stored: dict[str, Any], info: dict[str, Any]) -> DynamORMError | None:
         if not self._is_deleted(stored):

@@ -46,6 +46,12 @@ _NAMES: Final = ("ref", "wt", "c", "t")
 """Attributes of a guard: the key of the item, the token of the write, when it was made (ms), and what it is."""
 
 
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name = f"_{name}"
+    return name
+
+
 class Guards:
     """Makes the guards of one constraint in one table."""
 
@@ -66,7 +72,9 @@ class Guards:
                 "give Unique(guards=...) a model with a text partition key"
             )
         self._scope = scope_in_keys(plan.codec, context.scope)
-        self.names: dict[str, str] = {name: name if name not in self.plan.key_names else f"_{name}" for name in _NAMES}
+        # A guard must lie in no index, whose keys have types of their own.
+        taken = {*self.plan.key_names, *(schema.fields[name].stored for name in schema.index_fields)}
+        self.names: dict[str, str] = {name: _free(name, taken) for name in _NAMES}
 
     def key(self, value: str) -> dict[str, dict[str, Any]]:
         """The wire key of the guard of a value."""

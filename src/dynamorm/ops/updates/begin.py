@@ -245,7 +245,7 @@ def _applied(plan: ModelRequests, held: Any, depth: int, update: Update) -> Any:
     elif wire is None and update.kind != "remove":
         wire = plan.update_operand(path, value, WHAT.get(update.kind, "value"))
     inner = start_of(plan_at(plan.codec, path.parts)) if path.parts[depth:] else None
-    if isinstance(update.start, Wire):  # the number that the caller wants to begin from
+    if update.kind == "add" and isinstance(update.start, Wire):  # the number that the caller wants to begin from
         inner = update.start.value
     return applied(held, path.stored[depth:], update.kind, wire, inner)
 
