@@ -1,5 +1,6 @@
 """Items of older schema versions: read everywhere in the newest form, saved as a whole, and never half."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from dynamorm import (
     Attr,
+    Epoch,
     Model,
     NotFound,
     TransactionCancelled,
@@ -529,3 +531,43 @@ def test_pages_of_named_attributes_have_a_decoder_of_their_own():
     assert codec.reading._mixed.is_mixed
     doubled = body.replace(b'"n":{"N":"1"}', b'"n":{"N":"1"},"n":{"N":"1"}')
     assert codec.reading._mixed.read(doubled, None, codec.reading._make_many) is None
+
+
+def renamed(step):
+    class Ticket(Model, table="upgraded-tickets", schema_version=2):
+        id: Attr[str] = partition_key()
+        kept: Attr[str] = attr(immutable=True, default="k")
+        at: Attr[datetime | None] = attr(Epoch(), default=None)
+        version: Attr[int] = version()
+
+        newest = staticmethod(upgrade(1)(step))
+
+    return Ticket
+
+
+@pytest.mark.parametrize("name", ["id", "kept"])
+def test_an_item_of_plain_values_keeps_what_a_read_lets_it_keep(name):
+    def step(item):
+        item[name] = "another"
+
+    with pytest.raises(UpgradeFailed, match=f"changed '{name}', which must stay"):
+        upgraded_item(renamed(step), {"id": "1", "kept": "k", "version": 0})
+
+
+def test_a_form_of_datetimes_is_changed_by_an_upgrade(db, key):
+    class Plain(Model, table="upgraded-tickets"):
+        id: Attr[str] = partition_key()
+        at: Attr[datetime]
+        version: Attr[int] = version()
+
+    def step(item):
+        item["at"] = int(datetime.fromisoformat(item["at"]).timestamp())
+
+    ticket = renamed(step)
+    db.tables.ensure(Plain)
+    plain = db.create(Plain(id=key, at=datetime(2024, 1, 1, tzinfo=UTC)))
+    assert db.require(ticket, key).at == plain.at
+    old = {"id": key, "at": "2024-01-01T00:00:00+00:00", "version": 0}
+    assert upgraded_item(ticket, old)["at"] == 1704067200
+    db.save(db.require(ticket, key))
+    assert stored(db, ticket, key)["at"] == {"N": "1704067200"}

@@ -16,8 +16,8 @@ from msgspec.json import Decoder
 
 from dynamorm.errors import ModelError
 from dynamorm.errors.upgrading import NotUpgraded, UpgradeFailed
-from dynamorm.models.schema.schema import LIBRARY_NAMES, MISSING
-from dynamorm.models.schema.upgraded import is_of_a_plugin, stepped
+from dynamorm.models.schema.schema import LIBRARY_NAMES
+from dynamorm.models.schema.upgraded import check_kept, is_fixed, stepped
 from dynamorm.models.schema.upgrades import SCHEMA_ATTRIBUTE
 
 from .replies.upgrading import UpgradingReading
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from .codec import ModelCodec
     from .replies.checked import StoredItem
-    from .types.fields import FieldPlan
 
 _CONTAINERS: Final = (list, dict, set)
 
@@ -57,9 +56,8 @@ class Upgrades:
             | {plan.stored for plan in plans if plan.hook is not None or plan.unstored is not None}
         )
         library = {SCHEMA_ATTRIBUTE, *LIBRARY_NAMES, *(() if schema.discriminator is None else (schema.discriminator,))}
-        keys = () if schema.key is None else schema.key.fields
         self.fixed: frozenset[str] = frozenset(
-            {plan.stored for plan in plans if plan.name in keys or _is_fixed(plan)} | self._hidden | library
+            {plan.stored for plan in plans if is_fixed(schema, plan.field)} | self._hidden | library
         )
         for step in self.chain:
             for name in step.attributes or ():
@@ -151,13 +149,7 @@ class Upgrades:
             raise UpgradeFailed(f"a stored {self.name} holds a value of no known form") from None
         for step in self.chain[version - 1 :]:
             now = stepped(self.name, step, now)
-        for name in self.fixed - self._hidden:
-            if now.get(name, MISSING) != before.get(name, MISSING):
-                raise UpgradeFailed(
-                    f"the upgrades of {self.name} from schema version {version} on changed {name!r}, which must stay: it is part of"
-                    " the key, or kept by the library, a plugin or an option",
-                    field=name,
-                )
+        check_kept(self.name, self.fixed - self._hidden, before, now)
         made = {name: wire for name, wire in item.items() if name in self._hidden}
         for name, value in now.items():
             made[name] = item[name] if name in before and before[name] == value else self._wire(version, name, value)
@@ -194,15 +186,3 @@ class Upgrades:
         item = read_object(raw)
         newer = self.upgraded(item)
         return {name: name in item for name in {**item, **newer} if item.get(name) != newer.get(name)}
-
-
-def _is_fixed(plan: FieldPlan) -> bool:
-    """Whether a field keeps its value, or somebody else than its model decides what is stored of it."""
-    field = plan.field
-    return (
-        field.role in {"version", "created_at", "updated_at"}
-        or field.immutable
-        or field.write_once
-        or field.protected
-        or is_of_a_plugin(field)
-    )

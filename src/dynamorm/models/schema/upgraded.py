@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamorm.errors import UpgradeFailed
 
-from .schema import MISSING, Codec, Field, Json, Schema, schema_of
+from .schema import LIBRARY_NAMES, MISSING, Codec, Field, Json, Schema, TimeForm, schema_of
 from .upgrades import SCHEMA_ATTRIBUTE, Upgrade
 
 
@@ -31,19 +31,17 @@ def upgraded_item(model: type[Any], item: Mapping[str, Any]) -> dict[str, Any] |
         )
     if version == newest:
         return None
-    hidden = {field.stored for field in schema.fields.values() if is_of_a_plugin(field)}
+    hidden = {field.stored for field in schema.fields.values() if has_option_of_its_own(field)}
     now = {name: value for name, value in item.items() if name not in hidden}
     for step in schema.upgrades[version - 1 :]:
         now = stepped(schema.name, step, now)
+    fixed = {field.stored for field in schema.fields.values() if is_fixed(schema, field)} - hidden
+    kept = {*fixed, *LIBRARY_NAMES, *(() if schema.discriminator is None else (schema.discriminator,))}
+    check_kept(schema.name, kept - {SCHEMA_ATTRIBUTE}, item, now)
     _check_computed(schema, item, now)
     raised = schema.version
     if raised is not None:
-        before = item.get(raised.stored, 0)
-        if now.get(raised.stored, 0) != before:
-            raise UpgradeFailed(
-                f"the upgrades of {schema.name} changed its version, which must stay", field=raised.name
-            )
-        now[raised.stored] = before + 1
+        now[raised.stored] = item.get(raised.stored, 0) + 1
     return {name: item[name] for name in hidden if name in item} | now | {SCHEMA_ATTRIBUTE: newest}
 
 
@@ -70,9 +68,32 @@ def _check_computed(schema: Schema, item: Mapping[str, Any], now: Mapping[str, A
             )
 
 
-def is_of_a_plugin(field: Field) -> bool:
-    """Whether an option says how a field is stored, or what else depends on it."""
-    return any(not isinstance(option, (Json, Codec)) for option in field.options)
+def has_option_of_its_own(field: Field) -> bool:
+    """Whether an option says that a field is stored in another form than plain values, or what else depends on it."""
+    return any(not isinstance(option, (Json, Codec, TimeForm)) for option in field.options)
+
+
+def is_fixed(schema: Schema, field: Field) -> bool:
+    """Whether no upgrade may change a field: it is part of the key, keeps its value, or is the library's, a plugin's or an option's."""
+    return (
+        (schema.key is not None and field.name in schema.key.fields)
+        or field.role in {"version", "created_at", "updated_at"}
+        or field.immutable
+        or field.write_once
+        or field.protected
+        or has_option_of_its_own(field)
+    )
+
+
+def check_kept(model: str, fixed: Iterable[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse what upgrades changed of these stored names. Raises: UpgradeFailed."""
+    for name in fixed:
+        if now.get(name, MISSING) != before.get(name, MISSING):
+            raise UpgradeFailed(
+                f"the upgrades of {model} changed {name!r}, which must stay: it is part of the key, or kept by the library, a plugin"
+                " or an option",
+                field=name,
+            )
 
 
 def stepped(model: str, step: Upgrade, now: dict[str, Any]) -> dict[str, Any]:
