@@ -554,6 +554,25 @@ def test_an_item_of_plain_values_keeps_what_a_read_lets_it_keep(name):
         upgraded_item(renamed(step), {"id": "1", "kept": "k", "version": 0})
 
 
+def test_what_is_changed_in_place_is_found_and_leaves_the_given_item_alone():
+    class Listed(Model, table="upgraded-lists", schema_version=2):
+        id: Attr[str] = partition_key()
+        kept: Attr[list[str]] = attr(immutable=True, default_factory=list)
+        free: Attr[list[str]] = attr(default_factory=list)
+        version: Attr[int] = version()
+
+        @staticmethod
+        @upgrade(1)
+        def newest(item):
+            item["free" if item["kept"] else "kept"].append("more")
+
+    old = {"id": "1", "kept": ["k"], "free": [], "version": 0}
+    assert upgraded_item(Listed, old)["free"] == ["more"]
+    assert old["free"] == []
+    with pytest.raises(UpgradeFailed, match="changed 'kept', which must stay"):
+        upgraded_item(Listed, old | {"kept": []})
+
+
 def test_a_form_of_datetimes_is_changed_by_an_upgrade(db, key):
     class Plain(Model, table="upgraded-tickets"):
         id: Attr[str] = partition_key()

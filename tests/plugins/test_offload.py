@@ -10,6 +10,7 @@ import pytest
 from dynamorm import (
     DB,
     Attr,
+    BatchConfig,
     Compressed,
     Config,
     Encrypted,
@@ -278,6 +279,20 @@ def test_an_update_that_is_done_says_so_where_its_object_cannot_be_fetched(db, k
     assert not told.value.retryable
     assert "written" not in str(told.value)
     assert db.get(Report, key, 1).plain == "new"
+
+
+def test_a_spool_refuses_what_it_may_send_when_the_object_is_gone(shelf, tmp_path):
+    spool = BatchConfig(parallelism=1, spool_dir=tmp_path / "spool")
+    with DB(Engine()) as db:
+        db.use(Offload(shelf))
+        db.tables.ensure(Report)
+        words = r"Report\.\w+ is stored in S3 .* use no spool_dir"
+        with db.new_batcher(spool) as batcher, pytest.raises(ModelError, match=words):
+            batcher.add(Report(id="a", number=1, text=LONG))
+        with db.new_batcher(BatchConfig(parallelism=1)) as batcher:
+            batcher.add(Report(id="b", number=1, text=LONG))
+        assert [found.id for found in db.model(Report).allow_scan()] == ["b"]
+        assert db.require(Report, "b", 1).text == LONG
 
 
 def test_a_missing_object_is_one_typed_error_or_marked(db, key, shelf):

@@ -67,6 +67,7 @@ class CompressedField(PlacedField):
             self.whole: PlacedItem | None = self._inner.whole
             self.beside_names: tuple[str, ...] = self._inner.beside_names
             self.marks: bool = self._inner.marks
+            self.lasting: bool = self._inner.lasting
 
     # ----------------------------------------------------------------------------------------------- what is stored
 

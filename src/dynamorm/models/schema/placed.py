@@ -87,6 +87,8 @@ class PlacedField:
     beside_names: tuple[str, ...] = ()
     marks: bool = False
     """Whether `decode` may give an `Unread`."""
+    lasting: bool = True
+    """Whether a stored form may be sent at any time after it was made, as a spool sends it after a crash."""
     key_types: tuple[tuple[str, str], ...] = ()
     """Name and type (S, N or B) of each attribute of the item's key: filled in by the library."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from dynamorm.errors import UpgradeFailed
@@ -32,7 +33,7 @@ def upgraded_item(model: type[Any], item: Mapping[str, Any]) -> dict[str, Any] |
     if version == newest:
         return None
     hidden = {field.stored for field in schema.fields.values() if has_option_of_its_own(field)}
-    now = {name: value for name, value in item.items() if name not in hidden}
+    now = {name: deepcopy(value) for name, value in item.items() if name not in hidden}
     for step in schema.upgrades[version - 1 :]:
         now = stepped(schema.name, step, now)
     fixed = {field.stored for field in schema.fields.values() if is_fixed(schema, field)} - hidden

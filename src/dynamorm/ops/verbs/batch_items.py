@@ -215,6 +215,11 @@ def check_proof(plan: ModelRequests, *, alone: bool = False) -> None:
     name = plan.codec.schema.name
     if not plan.tokens:
         raise ModelError(f"{_SPOOL}, and {name} stores none: leave write_tokens on, or use no spool_dir")
+    for field in plan.codec.placed:
+        if not field.hook.lasting:
+            raise ModelError(
+                f"{name}.{field.name} is {field.hook.reason}, and what a spool sends late may point to what is gone by then: use no spool_dir"
+            )
     if alone and plan.version is None:
         raise ModelError(
             f"{_SPOOL}, and a {name} that has conditions or other writes stores one only with a version: declare version:"

@@ -198,6 +198,7 @@ class OffloadedField(PlacedField):
     """A field with the option `Offloaded`."""
 
     reason = "stored in S3 where it is large"
+    lasting = False  # a sweep removes an object that no item names after a while
 
     def __init__(self, schema: Any, field: Any, option: Offloaded, objects: Objects, table: str) -> None:
         self.attribute: str = field.stored
