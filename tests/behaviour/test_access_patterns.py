@@ -145,6 +145,16 @@ class AsTuple(NamedTuple):
     customer: str
 
 
+@dataclass
+class Small:
+    number: int
+    total: int
+
+    def __post_init__(self):
+        if self.total > 30:
+            raise LookupError(f"secret {self.total}")
+
+
 class AsStruct(msgspec.Struct):
     number: int
     address: Address | None
@@ -236,3 +246,12 @@ def test_one_selection_is_enough(db):
     ):
         with pytest.raises(ValidationError, match="select"):
             build()
+
+
+def test_what_the_class_refuses_is_one_error_without_values(db, orders):
+    assert [one.total for one in query(db).select_as(Small).limit(2).all()] == [20, 30]
+    for call in (lambda: query(db).select_as(Small).all(), lambda: list(query(db).select_as(Small))):
+        with pytest.raises(ValidationError, match=r"Small refused what is stored: .* raised LookupError") as told:
+            call()
+        assert "secret" not in str(told.value)
+        assert told.value.__context__ is None

@@ -32,9 +32,17 @@ class View(Struct, frozen=True):
     names: tuple[str, ...]
 
     def objects(self, items: list[Any]) -> list[Any]:
-        """An object of the class for each item. What the class says of its own values is raised as it is."""
+        """An object of the class for each item. Raises: ValidationError where the class refuses one, without its values."""
         cls, names = self.cls, self.names
-        return [cls(**{name: getattr(item, name) for name in names}) for item in items]
+        try:
+            return [cls(**{name: getattr(item, name) for name in names}) for item in items]
+        except Exception as error:  # noqa: BLE001 - of a class that is not known here: its text may hold values
+            failed = type(error).__name__
+        raise ValidationError(
+            f"select_as(): {cls.__name__} refused what is stored: its constructor raised {failed}; read the items without"
+            " select_as, or let the class take what the model takes",
+            field="select_as",
+        )
 
 
 def view_of(schema: Schema, cls: Any) -> View:
